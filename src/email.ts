@@ -1,0 +1,142 @@
+import { createHash } from "node:crypto";
+import { addressParser } from "postal-mime";
+import { z } from "zod";
+
+/** Characters of one email's body that a model is shown; more is cut from the middle. */
+export const BODY_LIMIT = 20_000;
+
+const address = z
+  .union([z.string(), z.array(z.string())])
+  .transform((value) => oneLine(Array.isArray(value) ? value.join(", ") : value));
+const sender = address.refine((value) => firstAddress(value) !== undefined, {
+  message: 'expected a sender such as "Ada <ada@example.com>"',
+});
+const headerText = z.string().transform(oneLine);
+/** Inbox programs write `null` where they have nothing, as well as leaving the field out. */
+const absent = z.null().transform(() => undefined);
+
+const canonicalEmail = z.object({
+  id: z.string().trim().min(1).max(998).or(absent).optional(),
+  from: sender,
+  to: address.or(absent).optional(),
+  cc: address.or(absent).optional(),
+  subject: headerText.or(absent).optional(),
+  body: z.string(),
+  date: headerText.or(absent).optional(),
+  thread_id: z.string().or(absent).optional(),
+  attachments: z.array(z.string()).optional(),
+});
+
+/**
+ * One email as Mnemail works on it: decoded text, RFC 5322 header values on one line each.
+ * `id` is the caller's, else the Message-ID, else a content hash; `attachments` are names only, never content.
+ */
+export interface Email {
+  id: string;
+  from: string;
+  to: string;
+  subject: string;
+  body: string;
+  cc?: string;
+  date?: string;
+  thread_id?: string;
+  attachments?: string[];
+}
+
+/**
+ * Parses an email written as JSON. Accepts `{ id?, from, to, cc?, subject, body, date?, thread_id? }` and the
+ * spelling of LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` or not.
+ */
+export const emailSchema: z.ZodType<Email> = z.preprocess(unifySpelling, canonicalEmail).transform((raw) => {
+  const email: Email = { id: "", from: raw.from, to: raw.to ?? "", subject: raw.subject ?? "", body: raw.body };
+  if (raw.cc) email.cc = raw.cc;
+  if (raw.date) email.date = raw.date;
+  if (raw.thread_id) email.thread_id = raw.thread_id;
+  if (raw.attachments && raw.attachments.length > 0) email.attachments = raw.attachments;
+  email.id = raw.id ?? contentId(email);
+  return email;
+});
+
+function unifySpelling(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  const inner = isRecord(value["email_input"]) ? { ...value, ...value["email_input"] } : value;
+  return {
+    ...inner,
+    from: inner["from"] ?? inner["author"],
+    body: inner["body"] ?? inner["email_thread"],
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function oneLine(value: string): string {
+  return value.replace(/\s+/g, " ").trim();
+}
+
+function contentId(email: Email): string {
+  const content = JSON.stringify([email.from, email.to, email.subject, email.date ?? "", email.body]);
+  return `sha256-${createHash("sha256").update(content).digest("hex").slice(0, 20)}`;
+}
+
+/** The first addr-spec of a From, To or Cc value (RFC 5322 §3.4), lower-cased; undefined when it has none. */
+export function firstAddress(header: string): string | undefined {
+  return addressList(header)[0];
+}
+
+/** Every addr-spec of an address header, lower-cased, groups flattened. */
+export function addressList(header: string): string[] {
+  return addressParser(header, { flatten: true }).flatMap((mailbox) =>
+    mailbox.address?.includes("@") ? [mailbox.address.toLowerCase()] : [],
+  );
+}
+
+/** The address of the person an email claims to be from; Email values always have one. */
+export function senderAddress(email: Email): string {
+  return firstAddress(email.from) ?? email.from.toLowerCase();
+}
+
+// Control characters except tab and newline, zero-width and bidirectional controls, the byte order mark and
+// tag characters: they can hide text from a person that a model still reads.
+const INVISIBLE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: removing control characters is the purpose.
+  /[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+const LINE_BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
+
+/** Makes a stranger's text harmless to show: well-formed Unicode, no invisible or control characters. */
+export function cleanText(text: string): string {
+  return text.toWellFormed().replace(INVISIBLE, "");
+}
+
+/**
+ * Quotes a stranger's text for a prompt. Every line gets the prefix `> `, so that no line of it can close a
+ * section of the prompt or open another. Data, never instructions: use it in user and tool messages only.
+ */
+export function quoteUntrusted(text: string, limit = BODY_LIMIT): string {
+  return cleanText(cutMiddle(text, limit))
+    .split(LINE_BREAK)
+    .map((line) => `> ${line}`.trimEnd())
+    .join("\n");
+}
+
+function cutMiddle(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const head = Math.ceil(limit * 0.75);
+  const tail = limit - head;
+  return `${text.slice(0, head)}\n[… ${text.length - limit} characters left out …]\n${text.slice(text.length - tail)}`;
+}
+
+/** The headers and body of an email as one quoted block for a model. */
+export function renderEmail(email: Email, bodyLimit = BODY_LIMIT): string {
+  const headers = [
+    `From: ${email.from}`,
+    `To: ${email.to}`,
+    ...(email.cc ? [`Cc: ${email.cc}`] : []),
+    ...(email.date ? [`Date: ${email.date}`] : []),
+    `Subject: ${email.subject}`,
+    ...(email.attachments ? [`Attachments: ${email.attachments.join("; ")}`] : []),
+  ].map((line) => quoteUntrusted(oneLine(line), 1_000));
+  const body = email.body.trim() === "" ? "> (empty body)" : quoteUntrusted(email.body, bodyLimit);
+  return [...headers, ">", body].join("\n");
+}

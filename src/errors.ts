@@ -1,0 +1,29 @@
+/** The closed set of reasons for which Mnemail stops, used to choose exit codes and to route failures. */
+export type ErrorCode = "usage" | "config" | "input" | "store" | "model" | "calendar" | "limit";
+
+/**
+ * The one error type a user of Mnemail meets: a code to branch on, one line that names the input and what
+ * was expected, and a hint that says what to do about it.
+ */
+export class MnemailError extends Error {
+  override readonly name = "MnemailError";
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** One line for people: the message and, where there is one, the hint. Never a stack trace. */
+export function renderError(error: unknown): string {
+  const text =
+    error instanceof MnemailError && error.hint
+      ? `${error.message} (${error.hint})`
+      : error instanceof Error
+        ? error.message
+        : String(error);
+  return text.replace(/\s+/g, " ").trim();
+}
