@@ -37,10 +37,10 @@ export interface Email {
   to: string;
   subject: string;
   body: string;
-  cc?: string;
-  date?: string;
-  thread_id?: string;
-  attachments?: string[];
+  cc?: string | undefined;
+  date?: string | undefined;
+  thread_id?: string | undefined;
+  attachments?: string[] | undefined;
 }
 
 /**
@@ -93,15 +93,13 @@ export function addressList(header: string): string[] {
 }
 
 /** The address of the person an email claims to be from; Email values always have one. */
-export function senderAddress(email: Email): string {
+export function senderAddress(email: Pick<Email, "from">): string {
   return firstAddress(email.from) ?? email.from.toLowerCase();
 }
 
-// Control characters except tab and newline, zero-width and bidirectional controls, the byte order mark and
-// tag characters: they can hide text from a person that a model still reads.
-const INVISIBLE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: removing control characters is the purpose.
-  /[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+// Control and format characters (zero-width, bidirectional, tag characters) except white space: they can hide
+// text from a person that a model still reads.
+const INVISIBLE = /(?![\t\n\v\f\r\u0085])[\p{Cc}\p{Cf}]/gu;
 const LINE_BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
 
 /** Makes a stranger's text harmless to show: well-formed Unicode, no invisible or control characters. */
@@ -128,7 +126,7 @@ function cutMiddle(text: string, limit: number): string {
 }
 
 /** The headers and body of an email as one quoted block for a model. */
-export function renderEmail(email: Email, bodyLimit = BODY_LIMIT): string {
+export function renderEmail(email: Omit<Email, "id">, bodyLimit = BODY_LIMIT): string {
   const headers = [
     `From: ${email.from}`,
     `To: ${email.to}`,

@@ -1,0 +1,176 @@
+import { AIMessage, RemoveMessage, ToolMessage } from "@langchain/core/messages";
+import { END, REMOVE_ALL_MESSAGES, START, StateGraph } from "@langchain/langgraph";
+import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
+import { type Email, emailSchema } from "../email.ts";
+import { MnemailError, renderError } from "../errors.ts";
+import { Memory } from "../memory/memory.ts";
+import { type Draft, keepEmail, type ProposedEvent } from "../memory/records.ts";
+import { addUsage, metered, NO_USAGE } from "../meter.ts";
+import { askForToolCalls, type Models } from "../models.ts";
+import { loadPrompts, type Prompts } from "../prompts.ts";
+import { openAnswer } from "./respond.ts";
+import { AssistantState, contextSchema, InputState, inputFields, userIdOf } from "./state.ts";
+import { AGENT_TOOLS, type ToolContext, type ToolResult } from "./tools.ts";
+import { triage } from "./triage.ts";
+
+type State = typeof AssistantState.State;
+type Update = typeof AssistantState.Update;
+
+/** The parts an assistant is made of. The caller owns the store, the checkpointer and the models. */
+export interface EmailAssistantParts {
+  /** Long-term memory: any LangGraph store. */
+  store: BaseStore;
+  models: Models;
+  /** Short-term memory of threads; none is needed while nothing interrupts a run. */
+  checkpointer?: BaseCheckpointSaver;
+  prompts?: Prompts;
+  /** An iCalendar file, read at each look-up. */
+  calendarPath?: string | undefined;
+  /** Hard cap on the model calls of one answer, 6 by default. */
+  respondMaxModelCalls?: number;
+  now?: () => Date;
+  warn?: (line: string) => void;
+}
+
+/**
+ * Builds the graph: `receive` → `triage` → (`respond` ⇄ `tools`) → `record`. One run handles one email of the
+ * user named by `configurable.user_id`. The store is injected at compile time and again by `withConfig`, since
+ * the LangGraph dev server replaces the first with its own.
+ *
+ * A run throws MnemailError for an email that is none, a missing user id, a model or store that fails; memory is
+ * then as it was before.
+ */
+export function createEmailAssistant(parts: EmailAssistantParts) {
+  const { store, models, checkpointer, calendarPath, respondMaxModelCalls = 6 } = parts;
+  const prompts = parts.prompts ?? loadPrompts();
+  const memory = new Memory(store, prompts, parts.warn);
+  const now = parts.now ?? (() => new Date());
+
+  /** Adds what a node used to the usage in the state. */
+  const measured =
+    (run: (state: State, userId: string) => Promise<Update>) =>
+    (state: State, config: unknown): Promise<Update> =>
+      metered(async (usage) => {
+        const update = await run(state, userIdOf(config));
+        return { ...update, usage: addUsage(state.usage, usage()) };
+      });
+
+  const receive = async (state: State, config: unknown): Promise<Update> => {
+    userIdOf(config);
+    return {
+      ...Object.fromEntries(Object.keys(inputFields).map((name) => [name, null])),
+      email: parseInput(state),
+      label: null,
+      reason: "",
+      messages: [new RemoveMessage({ id: REMOVE_ALL_MESSAGES })],
+      draft: null,
+      events: [],
+      memories: [],
+      answer_calls: 0,
+      usage: { ...NO_USAGE },
+    };
+  };
+
+  const label = measured(async (state, userId) => triage(emailOf(state), userId, { memory, models, prompts }));
+
+  const respond = measured(async (state, userId) => {
+    if (state.answer_calls >= respondMaxModelCalls) {
+      throw new MnemailError(
+        "limit",
+        `no draft after ${state.answer_calls} model calls`,
+        "raise RESPOND_MAX_MODEL_CALLS",
+      );
+    }
+    const isFirst = state.answer_calls === 0;
+    const opening = isFirst ? await openAnswer(emailOf(state), userId, { memory, prompts, now: now() }) : undefined;
+    const answer = await askForToolCalls(models.chat, {
+      tools: [...AGENT_TOOLS.values()],
+      messages: opening?.messages ?? state.messages,
+    });
+    if ((answer.tool_calls ?? []).length === 0) {
+      throw new MnemailError(
+        "model",
+        `the model ended without a draft: ${JSON.stringify(answer.text.slice(0, 80))}`,
+        "try again, or set CHAT_MODEL to a model that calls tools",
+      );
+    }
+    return {
+      messages: [...(opening?.messages ?? []), answer],
+      memories: [...state.memories, ...(opening?.memories ?? [])],
+      answer_calls: state.answer_calls + 1,
+    };
+  });
+
+  const tools = measured(async (state, userId) => {
+    const context: ToolContext = { userId, email: emailOf(state), memory, calendarPath, now: now() };
+    const last = state.messages.at(-1);
+    const calls = AIMessage.isInstance(last) ? (last.tool_calls ?? []) : [];
+    const messages: ToolMessage[] = [];
+    const events: ProposedEvent[] = [...state.events];
+    let draft: Draft | null = state.draft;
+    for (const call of calls) {
+      const result = await callTool(call.name, call.args, context);
+      messages.push(new ToolMessage({ content: result.text, tool_call_id: call.id ?? "", name: call.name }));
+      draft = result.draft ?? draft;
+      if (result.event) events.push(result.event);
+    }
+    return { messages, draft, events };
+  });
+
+  const record = measured(async (state, userId) => {
+    const email = emailOf(state);
+    const { label, reason, draft, events, memories } = state;
+    if (label === null) throw new MnemailError("input", `${email.id}: has no label yet`);
+    const at = now().toISOString();
+    await memory.recordDecision(userId, email, { email: keepEmail(email), label, reason, draft, events, memories, at });
+    return {};
+  });
+
+  const graph = new StateGraph({ state: AssistantState, input: InputState, context: contextSchema })
+    .addNode("receive", receive)
+    .addNode("triage", label)
+    .addNode("respond", respond)
+    .addNode("tools", tools)
+    .addNode("record", record)
+    .addEdge(START, "receive")
+    .addEdge("receive", "triage")
+    .addConditionalEdges("triage", (state) => (state.label === "respond" ? "respond" : "record"), ["respond", "record"])
+    .addEdge("respond", "tools")
+    .addConditionalEdges("tools", (state) => (state.draft === null ? "respond" : "record"), ["respond", "record"])
+    .addEdge("record", END);
+
+  return graph
+    .compile({ store, ...(checkpointer ? { checkpointer } : {}), name: "email_assistant" })
+    .withConfig({ store, recursionLimit: 2 * respondMaxModelCalls + 10 });
+}
+
+/** The compiled graph that {@link createEmailAssistant} returns. */
+export type EmailAssistant = ReturnType<typeof createEmailAssistant>;
+
+function parseInput(state: State): Email {
+  const parsed = emailSchema.safeParse(state.email_input ?? state);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new MnemailError(
+    "input",
+    `email: ${issue?.path.join(".") || "input"}: ${issue?.message ?? "not an email"}`,
+    "expected { from, to, subject, body } or { author, to, subject, email_thread }, wrapped in email_input or not",
+  );
+}
+
+function emailOf(state: State): Email {
+  if (state.email === null) throw new MnemailError("input", "email: none received", "give the graph an email");
+  return state.email;
+}
+
+async function callTool(name: string, args: unknown, context: ToolContext): Promise<ToolResult> {
+  const tool = AGENT_TOOLS.get(name);
+  if (!tool) return { text: `Refused: there is no tool ${JSON.stringify(name)}.` };
+  try {
+    return await tool.call(args, context);
+  } catch (error) {
+    // The model can correct its arguments and work without a calendar; a store that fails ends the run.
+    if (error instanceof MnemailError && error.code === "store") throw error;
+    return { text: `Failed: ${renderError(error)}` };
+  }
+}

@@ -1,0 +1,49 @@
+import { type BaseMessage, HumanMessage, SystemMessage } from "@langchain/core/messages";
+import { type Email, renderEmail } from "../email.ts";
+import { renderMemories, usedMemories } from "../memory/episodic.ts";
+import type { Memory } from "../memory/memory.ts";
+import { usedRules } from "../memory/procedural.ts";
+import { type Profile, renderProfile } from "../memory/profile.ts";
+import type { UsedMemory } from "../memory/records.ts";
+import { type Prompts, renderPrompt } from "../prompts.ts";
+
+/** The messages an answer begins with, and the memories in them. */
+export interface AnswerOpening {
+  messages: BaseMessage[];
+  memories: UsedMemory[];
+}
+
+/**
+ * Writes the opening of an answer: the user's instructions as the system message; what is remembered and the
+ * email, quoted, as the user message. One store round trip (two the first time).
+ */
+export async function openAnswer(
+  email: Email,
+  userId: string,
+  { memory, prompts, now }: { memory: Memory; prompts: Prompts; now: Date },
+): Promise<AnswerOpening> {
+  const known = await memory.readForAnswer(userId, email);
+  const system = renderPrompt(prompts.respond, {
+    agent_instructions: known.instructions.text,
+    profile: renderProfile(known.profile),
+  });
+  const remembered =
+    known.memories.length > 0
+      ? `What is remembered:\n\n<memories>\n${renderMemories(known.memories)}\n</memories>\n\n`
+      : "";
+  return {
+    messages: [
+      new SystemMessage(system),
+      new HumanMessage(
+        `${renderNow(now, known.profile)}\n\n${remembered}The email to answer:\n\n<email>\n${renderEmail(email)}\n</email>`,
+      ),
+    ],
+    memories: [...usedRules([known.instructions]), ...usedMemories(known.memories)],
+  };
+}
+
+function renderNow(now: Date, { time_zone }: Profile): string {
+  const local = new Intl.DateTimeFormat("sv-SE", { timeZone: time_zone, dateStyle: "short", timeStyle: "short" });
+  const weekday = new Intl.DateTimeFormat("en-GB", { timeZone: time_zone, weekday: "long" });
+  return `Now: ${local.format(now).replace(" ", "T")} (${weekday.format(now)}), time zone ${time_zone}.`;
+}

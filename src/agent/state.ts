@@ -1,0 +1,91 @@
+import { MessagesValue, StateSchema } from "@langchain/langgraph";
+import { z } from "zod";
+import { MnemailError } from "../errors.ts";
+import { draftSchema, labelSchema, proposedEventSchema, usedMemorySchema } from "../memory/records.ts";
+import { NO_USAGE, usageSchema } from "../meter.ts";
+
+const text = (description: string) => z.string().nullable().optional().describe(description);
+
+/**
+ * What a caller gives the graph: one email, as `email_input` or with its fields at the top, in either spelling
+ * that `emailSchema` accepts. Everything is checked by the first node.
+ */
+export const inputFields = {
+  email_input: z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .optional()
+    .describe("One email: { from, to, subject, body }, or LangChain's { author, to, subject, email_thread }"),
+  id: text("Message-ID of the email; a content hash when absent"),
+  from: text("From header, such as Ada <ada@example.com>"),
+  author: text("LangChain's spelling of from"),
+  to: text("To header"),
+  cc: text("Cc header"),
+  subject: text("Subject header"),
+  body: text("The text of the email"),
+  email_thread: text("LangChain's spelling of body"),
+  date: text("Date header or ISO 8601"),
+  thread_id: text("Names the conversation the email belongs to"),
+};
+
+/** The email under work; `reading` has put it into one form. */
+const emailFields = z.object({
+  id: z.string(),
+  from: z.string(),
+  to: z.string(),
+  subject: z.string(),
+  body: z.string(),
+  cc: z.string().optional(),
+  date: z.string().optional(),
+  thread_id: z.string().optional(),
+  attachments: z.array(z.string()).optional(),
+});
+
+/** The input of the graph. */
+export const InputState = new StateSchema(inputFields);
+
+/** The state of one email's way through the graph. `usage` is what its nodes used so far. */
+export const AssistantState = new StateSchema({
+  ...inputFields,
+  email: emailFields.nullable().default(null),
+  label: labelSchema.nullable().default(null),
+  reason: z.string().default(""),
+  messages: MessagesValue,
+  draft: draftSchema.nullable().default(null),
+  events: z.array(proposedEventSchema).default(() => []),
+  memories: z.array(usedMemorySchema).default(() => []),
+  answer_calls: z.number().default(0),
+  usage: usageSchema.default(() => ({ ...NO_USAGE })),
+});
+
+/** What a run may be given as context, in place of `configurable`. */
+export const contextSchema = z.object({
+  user_id: z.string().optional().describe("Whose email this is, such as alice@example.com"),
+});
+
+const configSchema = z.object({
+  configurable: z.looseObject({ user_id: z.string().optional(), langgraph_user_id: z.string().optional() }).optional(),
+  context: contextSchema.optional(),
+});
+
+/**
+ * Whose memory a run works with: `configurable.user_id`, `configurable.langgraph_user_id` (both spellings of the
+ * guides) or the run's context.
+ *
+ * @throws MnemailError("usage") when there is none or when they disagree: never a shared default.
+ */
+export function userIdOf(config: unknown): string {
+  const parsed = configSchema.safeParse(config);
+  const { configurable, context } = parsed.success ? parsed.data : {};
+  const given = [configurable?.user_id, configurable?.langgraph_user_id, context?.user_id].filter(
+    (id): id is string => id !== undefined && id.trim() !== "",
+  );
+  const [userId, ...others] = new Set(given);
+  if (userId === undefined) {
+    throw new MnemailError("usage", "user id: none given; set configurable.user_id, such as alice@example.com");
+  }
+  if (others.length > 0) {
+    throw new MnemailError("usage", `user id: saw ${[...new Set(given)].join(" and ")}; give one`);
+  }
+  return userId;
+}

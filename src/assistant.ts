@@ -1,0 +1,106 @@
+import { createEmailAssistant, type EmailAssistant } from "./agent/graph.ts";
+import { type Config, renderStore } from "./config.ts";
+import type { Email } from "./email.ts";
+import { renderError } from "./errors.ts";
+import { type Change, type Feedback, learn } from "./learning/learn.ts";
+import { Memory } from "./memory/memory.ts";
+import type { Draft, Label, ProposedEvent, UsedMemory } from "./memory/records.ts";
+import { metered, type Usage } from "./meter.ts";
+import { type OpenModels, openModels } from "./models.ts";
+import { loadPrompts } from "./prompts.ts";
+import type { MnemailStore } from "./store/mnemail-store.ts";
+import { openStore } from "./store/open-store.ts";
+
+/** What became of one email; `events` are proposals, nothing was sent or changed. */
+export interface EmailResult {
+  id: string;
+  status: "done" | "pending_review" | "failed";
+  label: Label | null;
+  reason: string | null;
+  draft: Draft | null;
+  events: ProposedEvent[];
+  memories: UsedMemory[];
+  usage: Usage;
+  error?: string;
+}
+
+/** An assistant with all it runs on. Disposing closes the store and stops a stand-in it started. */
+export interface OpenAssistant extends AsyncDisposable {
+  graph: EmailAssistant;
+  memory: Memory;
+  /** One line: where memory is kept, with a warning when it will be lost at exit. */
+  storeDescription: string;
+  /** One line: which model answers. */
+  modelDescription: string;
+  /** Handles one email. Never throws: a failure is reported in the result, and memory is as it was before. */
+  handle(userId: string, email: Email): Promise<EmailResult>;
+  /** Learns from feedback. @throws MnemailError as {@link learn}. */
+  learn(userId: string, feedback: Feedback): Promise<{ changes: Change[]; usage: Usage }>;
+}
+
+/**
+ * Opens the assistant that a configuration describes: models, store, memory and graph. The one place where the
+ * parts meet; every entry point (CLI, LangGraph server, scripts) goes through it.
+ *
+ * @throws MnemailError for a store or prompt that cannot be opened.
+ */
+export async function openAssistant(
+  config: Config,
+  options: { warn?: (line: string) => void } = {},
+): Promise<OpenAssistant> {
+  const prompts = loadPrompts();
+  const models = await openModels(config);
+  const warn = options.warn ?? (() => {});
+  const store = await openStoreFor(config, models, warn);
+  const { calendarPath, respondMaxModelCalls } = config;
+  const graph = createEmailAssistant({ store, models, prompts, calendarPath, respondMaxModelCalls, warn });
+  const memory = new Memory(store, prompts, warn);
+  return {
+    graph,
+    memory,
+    storeDescription: describeStore(config),
+    modelDescription: models.description,
+    handle: (userId, email) => metered((usage) => handle(graph, userId, email, usage)),
+    learn: (userId, feedback) =>
+      metered(async (usage) => {
+        const changes = await learn(userId, feedback, { memory, models, prompts, now: () => new Date() });
+        return { changes, usage: usage() };
+      }),
+    async [Symbol.asyncDispose]() {
+      await store.stop();
+      await models[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openStoreFor(config: Config, models: OpenModels, warn: (line: string) => void): Promise<MnemailStore> {
+  const { embeddings, embeddingModel } = models;
+  try {
+    return await openStore(config.store, {
+      warn,
+      ...(embeddings ? { index: { embeddings, model: embeddingModel } } : {}),
+    });
+  } catch (error) {
+    await models[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function handle(graph: EmailAssistant, userId: string, email: Email, usage: () => Usage): Promise<EmailResult> {
+  const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [] };
+  try {
+    const state = await graph.invoke({ email_input: { ...email } }, { configurable: { user_id: userId } });
+    const { label, reason, draft, events, memories } = state;
+    return { id: email.id, status: "done", label, reason, draft, events, memories, usage: usage() };
+  } catch (error) {
+    return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
+  }
+}
+
+function describeStore(config: Config): string {
+  const { store } = config;
+  if (store.backend === "memory") {
+    return "memory: in this process only, LOST AT EXIT (set STORE_URL=sqlite:PATH to keep it)";
+  }
+  return `memory: kept in ${renderStore(store)}`;
+}

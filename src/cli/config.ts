@@ -1,0 +1,12 @@
+import { z } from "zod";
+import { loadConfig, renderConfig } from "../config.ts";
+import { printJson } from "./output.ts";
+
+/** `mnemail config`: prints the settings in force, secrets masked. Returns the exit code. */
+export async function showConfig(rawOptions: unknown): Promise<number> {
+  const { json } = z.object({ json: z.boolean().default(false) }).parse(rawOptions);
+  const settings = renderConfig(loadConfig());
+  if (json) printJson(settings);
+  else for (const [name, value] of Object.entries(settings)) console.log(`${name.padEnd(24)} ${value}`);
+  return 0;
+}

@@ -1,0 +1,48 @@
+import { z } from "zod";
+import type { UserMemory } from "../memory/memory.ts";
+import { printJson, shorten } from "./output.ts";
+import { openSession } from "./session.ts";
+
+const optionsSchema = z.object({ user: z.string(), json: z.boolean().default(false) });
+
+/** `mnemail memory show`: prints the three kinds of memory of one user. Returns the exit code. */
+export async function showMemory(rawOptions: unknown): Promise<number> {
+  const { user, json } = optionsSchema.parse(rawOptions);
+  await using assistant = await openSession();
+  const memory = await assistant.memory.readAll(user);
+  if (json) printJson({ user, ...asJson(memory) });
+  else console.log(render(user, memory));
+  return 0;
+}
+
+function asJson({ procedural, semantic, episodic }: UserMemory) {
+  return {
+    procedural: procedural.map(({ name, text, version, rules }) => ({ key: name, version, prompt: text, rules })),
+    semantic: semantic.map(({ key, record }) => ({ key, ...record })),
+    episodic: episodic.map(({ key, status, record }) => ({ key, status, ...record })),
+  };
+}
+
+function render(user: string, { procedural, semantic, episodic }: UserMemory): string {
+  const rules = procedural.flatMap(({ name, version, rules }) => [
+    `  ${name}, version ${version}${rules.length === 0 ? ": no rules learnt" : ":"}`,
+    ...rules.map((rule) => `    - ${shorten(rule.text, 400)}`),
+  ]);
+  const examples = semantic.map(
+    ({ key, record }) =>
+      `  [${shorten(key)}] ${record.label}: ${shorten(record.email.subject)} (${shorten(record.email.from)})`,
+  );
+  const memories = episodic.map(
+    ({ key, status, record }) =>
+      `  [${shorten(key)}] ${shorten(record.content, 2_000)}${status === "pending" ? " (pending: not used until you approve it)" : ""}`,
+  );
+  return [
+    `Memory of ${user}`,
+    "\nProcedural: prompts and the rules learnt for them",
+    ...rules,
+    "\nSemantic: emails you labelled",
+    ...(examples.length > 0 ? examples : ["  none yet"]),
+    "\nEpisodic: people and conversations",
+    ...(memories.length > 0 ? memories : ["  none yet"]),
+  ].join("\n");
+}

@@ -1,0 +1,129 @@
+import { readFile } from "node:fs/promises";
+import { styleText } from "node:util";
+import { z } from "zod";
+import type { EmailResult, OpenAssistant } from "../assistant.ts";
+import { loadConfig } from "../config.ts";
+import { cleanText, type Email } from "../email.ts";
+import { MnemailError, renderError } from "../errors.ts";
+import { loadCalendar } from "../mail/calendar.ts";
+import { type InboxEntry, openInbox } from "../mail/inbox.ts";
+import { profileSchema } from "../memory/profile.ts";
+import type { ProposedEvent, UsedMemory } from "../memory/records.ts";
+import { addUsage, NO_USAGE, type Usage } from "../meter.ts";
+import { encodeUserId } from "../store/namespaces.ts";
+import { note, printJson, shorten } from "./output.ts";
+import { openSession } from "./session.ts";
+
+const optionsSchema = z.object({
+  user: z.string(),
+  inbox: z.string(),
+  calendar: z.string().optional(),
+  profile: z.string().optional(),
+  drafts: z.boolean().default(false),
+  json: z.boolean().default(false),
+});
+
+/** `mnemail run`: handles each email of an inbox. Returns the exit code: 1 when any email failed. */
+export async function run(rawOptions: unknown): Promise<number> {
+  const options = optionsSchema.parse(rawOptions);
+  encodeUserId(options.user);
+  const inbox = await openInbox(options.inbox);
+  const profile = options.profile === undefined ? undefined : await loadProfile(options.profile);
+  const calendarPath = options.calendar ?? loadConfig().calendarPath;
+  if (calendarPath !== undefined) await loadCalendar(calendarPath);
+
+  await using assistant = await openSession({ calendarPath });
+  if (profile) await assistant.memory.saveProfile(options.user, profile);
+  const tally = new Map<string, number>();
+  let total: Usage = { ...NO_USAGE };
+  for await (const entry of inbox.entries()) {
+    const { email, result } = await handleEntry(assistant, options.user, entry);
+    const outcome = result.label ?? result.status;
+    tally.set(outcome, (tally.get(outcome) ?? 0) + 1);
+    total = addUsage(total, result.usage);
+    if (options.json) printJson(withoutEvents(result));
+    else console.log(renderResult(result, email, options.drafts));
+  }
+  if (!options.json) console.log(renderTotals(tally, total));
+  return tally.has("failed") ? 1 : 0;
+}
+
+async function handleEntry(
+  assistant: OpenAssistant,
+  userId: string,
+  entry: InboxEntry,
+): Promise<{ email: Email | undefined; result: EmailResult }> {
+  if (entry.status === "unreadable") {
+    const error = renderError(entry.error);
+    const empty = { label: null, reason: null, draft: null, events: [], memories: [], usage: { ...NO_USAGE } };
+    return { email: undefined, result: { id: entry.id, status: "failed", ...empty, error } };
+  }
+  for (const each of entry.notes) note(`${entry.email.id}: ${each}`);
+  return { email: entry.email, result: await assistant.handle(userId, entry.email) };
+}
+
+async function loadProfile(path: string) {
+  const expected = "expected JSON with name, addresses, time_zone and working_hours";
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, "utf8"));
+  } catch (error) {
+    throw new MnemailError("input", `${path}: cannot be read as a profile`, expected, { cause: error });
+  }
+  const profile = profileSchema.safeParse(json);
+  if (profile.success) return profile.data;
+  const [issue] = profile.error.issues;
+  throw new MnemailError("input", `${path}: ${issue?.path.join(".") || "profile"}: ${issue?.message}`, expected);
+}
+
+/** The published shape of a result has no events; they are shown to people and kept with the decision. */
+function withoutEvents({ events: _, ...result }: EmailResult): Omit<EmailResult, "events"> {
+  return result;
+}
+
+const COLORS = { ignore: "gray", notify: "yellow", respond: "green", failed: "red" } as const;
+
+function renderResult(result: EmailResult, email: Email | undefined, wholeDrafts: boolean): string {
+  const outcome = result.label ?? "failed";
+  const label = styleText(COLORS[outcome], outcome.padEnd(8), { stream: process.stdout, validateStream: true });
+  if (result.status === "failed") return `${label}${shorten(result.id, 100)}: ${shorten(result.error ?? "", 400)}`;
+  const draft = result.draft
+    ? wholeDrafts
+      ? `\n${indent(`To: ${result.draft.to}\nSubject: ${result.draft.subject}\n\n${result.draft.body}`)}`
+      : ` | draft: ${shorten(result.draft.body, 100)}`
+    : "";
+  return [
+    `${label}${shorten(email?.subject || "(no subject)", 48)} (${shorten(email?.from ?? "", 40)}): ${shorten(result.reason ?? "", 160)}`,
+    ...result.events.map((event) => ` | proposed: ${renderEvent(event)}`),
+    renderMemories(result.memories),
+    draft,
+  ].join("");
+}
+
+function renderEvent({ title, start, duration_minutes }: ProposedEvent): string {
+  return `${shorten(title, 40)} ${start.replace("T", " ")} (${duration_minutes} min)`;
+}
+
+function renderMemories(memories: readonly UsedMemory[]): string {
+  const names = { procedural: "rule", semantic: "example", episodic: "memory" } as const;
+  const counts = new Map<string, number>();
+  for (const { kind } of memories) counts.set(names[kind], (counts.get(names[kind]) ?? 0) + 1);
+  const parts = [...counts].map(([name, n]) => `${n} ${n === 1 ? name : name === "memory" ? "memories" : `${name}s`}`);
+  return parts.length > 0 ? ` | used: ${parts.join(", ")}` : "";
+}
+
+function renderTotals(tally: ReadonlyMap<string, number>, total: Usage): string {
+  const outcomes = ["ignore", "notify", "respond", "failed"].map((name) => `${tally.get(name) ?? 0} ${name}`);
+  const emails = [...tally.values()].reduce((sum, n) => sum + n, 0);
+  return [
+    `\n${emails} emails: ${outcomes.join(", ")}`,
+    `${total.model_calls} model calls, ${total.input_tokens} input and ${total.output_tokens} output tokens, ${total.embedding_calls} embedding calls, ${total.store_round_trips} store round trips, ${(total.ms / 1000).toFixed(1)} s`,
+  ].join("\n");
+}
+
+function indent(text: string): string {
+  return cleanText(text)
+    .split("\n")
+    .map((line) => `        | ${line}`.trimEnd())
+    .join("\n");
+}

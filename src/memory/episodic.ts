@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import type { Item, PutOperation, SearchOperation } from "@langchain/langgraph-checkpoint";
+import { cleanText, type Email, quoteUntrusted, senderAddress } from "../email.ts";
+import type { UserNamespaces } from "../store/namespaces.ts";
+import { type DecisionRecord, type MemoryRecord, memoryRecordSchema, type UsedMemory } from "./records.ts";
+import { similarityText } from "./semantic.ts";
+
+const RECALLED_FACTS = 5;
+const RECALLED_CONVERSATIONS = 3;
+
+/** One memory with its key in the store. */
+export interface EpisodicMemory {
+  key: string;
+  record: MemoryRecord;
+}
+
+/** The paths of a fact that are embedded. */
+export const FACT_INDEX = ["content"];
+
+/** What is recalled before an email is answered: the facts nearest to it, and the last exchanges with its sender. */
+export function recall(namespaces: UserNamespaces, email: Email): [SearchOperation, SearchOperation] {
+  return [
+    {
+      namespacePrefix: namespaces.collection,
+      query: similarityText(email),
+      filter: { kind: "fact" },
+      limit: RECALLED_FACTS,
+    },
+    {
+      namespacePrefix: namespaces.collection,
+      filter: { kind: "conversation", person: senderAddress(email) },
+      limit: RECALLED_CONVERSATIONS,
+    },
+  ];
+}
+
+/** Parses found memories; records of another shape are passed over. */
+export function readMemories(items: readonly Item[]): EpisodicMemory[] {
+  return items.flatMap((item) => {
+    const record = memoryRecordSchema.safeParse(item.value);
+    return record.success ? [{ key: item.key, record: record.data }] : [];
+  });
+}
+
+/** Memories as a user or tool message shows them: one quoted line each, with the key that names it. */
+export function renderMemories(memories: readonly EpisodicMemory[]): string {
+  return memories.map(({ key, record }) => quoteUntrusted(`[${key}] ${oneLine(record.content)}`, 2_000)).join("\n");
+}
+
+/** Memories as memories that went into a draft. */
+export function usedMemories(memories: readonly EpisodicMemory[]): UsedMemory[] {
+  return memories.map(({ key, record }) => ({ kind: "episodic", key, content: record.content }));
+}
+
+/**
+ * The record of an exchange, written by code when an email is finished. It holds who, when and what was done,
+ * and no word of the email, so that recalling it cannot carry a stranger's instructions. One per email: running
+ * the email again replaces it.
+ */
+export function conversationPut(namespaces: UserNamespaces, email: Email, decision: DecisionRecord): PutOperation {
+  const person = senderAddress(email);
+  const done =
+    decision.label === "respond"
+      ? `an answer was drafted${decision.events.length > 0 ? " and a meeting proposed" : ""}`
+      : "the user was notified";
+  const value = {
+    content: `${cleanText(person).slice(0, 254)} wrote${dayOf(email)}; ${done}`,
+    kind: "conversation",
+    trust: "mail",
+    person,
+    source: email.id,
+    at: decision.at,
+  } satisfies MemoryRecord;
+  const key = `conversation-${createHash("sha256").update(email.id).digest("hex").slice(0, 16)}`;
+  return { namespace: namespaces.collection, key, value, index: false };
+}
+
+function dayOf(email: Email): string {
+  const time = Date.parse(email.date ?? "");
+  return Number.isNaN(time) ? "" : ` on ${new Date(time).toISOString().slice(0, 10)}`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}

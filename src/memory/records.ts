@@ -1,0 +1,140 @@
+import { z } from "zod";
+import type { Email } from "../email.ts";
+
+/** The three labels of triage. */
+export const LABELS = ["ignore", "notify", "respond"] as const;
+
+/** One of {@link LABELS}. */
+export const labelSchema = z.enum(LABELS);
+
+/** See {@link labelSchema}. */
+export type Label = z.infer<typeof labelSchema>;
+
+/**
+ * Whose word a record is: `user` is what the user said or did, `mail` is derived from a stranger's text. What is
+ * derived from both is `mail`.
+ */
+export const trustSchema = z.enum(["user", "mail"]);
+
+/** One learnt rule of a prompt, with the user's words it rests on. */
+export const ruleSchema = z.object({
+  id: z.string(),
+  text: z.string().min(1),
+  origin: z.object({ actor: z.string(), at: z.string(), evidence: z.string() }),
+});
+
+/** See {@link ruleSchema}. */
+export type Rule = z.infer<typeof ruleSchema>;
+
+/**
+ * The head of one prompt: `prompt` is its whole current text. Only that field is needed, so that prompts written
+ * by programs that follow the guides' layout are read; other fields of theirs are kept.
+ */
+export const promptRecordSchema = z.looseObject({
+  prompt: z.string().min(1),
+  rules: z.array(ruleSchema).default([]),
+  version: z.int().min(0).default(0),
+  default_hash: z.string().optional(),
+});
+
+/** See {@link promptRecordSchema}. */
+export type PromptRecord = z.infer<typeof promptRecordSchema>;
+
+/** The part of an email that is kept: enough to recognise and show it. */
+export const keptEmailSchema = z.object({
+  id: z.string(),
+  from: z.string(),
+  to: z.string(),
+  subject: z.string(),
+  body: z.string(),
+  date: z.string().optional(),
+  thread_id: z.string().optional(),
+});
+
+/** See {@link keptEmailSchema}. */
+export type KeptEmail = z.infer<typeof keptEmailSchema>;
+
+/** The part of an email by which it is compared with others; it is embedded as JSON. */
+export const comparedEmailSchema = keptEmailSchema.pick({ from: true, to: true, subject: true, body: true });
+
+/** See {@link comparedEmailSchema}. */
+export type ComparedEmail = z.infer<typeof comparedEmailSchema>;
+
+/** A labelled example. The label is one the user gave or confirmed. */
+export const exampleRecordSchema = z.looseObject({
+  email: comparedEmailSchema,
+  label: labelSchema,
+  at: z.string(),
+});
+
+/** See {@link exampleRecordSchema}. */
+export type ExampleRecord = z.infer<typeof exampleRecordSchema>;
+
+/**
+ * A memory of a person or a conversation. `fact` is knowledge in words; `conversation` is written by code when
+ * an email is finished and holds no word of the email. `person` is an addr-spec, `source` an email's id.
+ */
+export const memoryRecordSchema = z.looseObject({
+  content: z.string().min(1),
+  kind: z.enum(["fact", "conversation"]).default("fact"),
+  trust: trustSchema.default("mail"),
+  person: z.string().optional(),
+  source: z.string().optional(),
+  at: z.string().optional(),
+});
+
+/** See {@link memoryRecordSchema}. */
+export type MemoryRecord = z.infer<typeof memoryRecordSchema>;
+
+/** The draft of an answer, as `write_email` records it. Nothing is sent. */
+export const draftSchema = z.object({ to: z.string(), subject: z.string(), body: z.string() });
+
+/** See {@link draftSchema}. */
+export type Draft = z.infer<typeof draftSchema>;
+
+/** An event that was proposed to the user. `start` is local time, `YYYY-MM-DDTHH:MM`. */
+export const proposedEventSchema = z.object({
+  title: z.string(),
+  attendees: z.array(z.string()),
+  start: z.string(),
+  duration_minutes: z.number(),
+});
+
+/** See {@link proposedEventSchema}. */
+export type ProposedEvent = z.infer<typeof proposedEventSchema>;
+
+/** One memory that went into a decision or a draft: a learnt rule, an example, or what is known of people. */
+export const usedMemorySchema = z.object({
+  kind: z.enum(["procedural", "semantic", "episodic"]),
+  key: z.string(),
+  content: z.string(),
+});
+
+/** See {@link usedMemorySchema}. */
+export type UsedMemory = z.infer<typeof usedMemorySchema>;
+
+/** What was decided about one processed email, and with which memories. */
+export const decisionRecordSchema = z.looseObject({
+  email: keptEmailSchema,
+  label: labelSchema,
+  reason: z.string(),
+  draft: draftSchema.nullable(),
+  events: z.array(proposedEventSchema),
+  memories: z.array(usedMemorySchema),
+  at: z.string(),
+});
+
+/** See {@link decisionRecordSchema}. */
+export type DecisionRecord = z.infer<typeof decisionRecordSchema>;
+
+const KEPT_BODY_LIMIT = 4_000;
+
+/** The part of an email that memory keeps: the body is cut at 4,000 characters. */
+export function keepEmail(email: Email): KeptEmail {
+  return { id: email.id, ...compareEmail(email), date: email.date, thread_id: email.thread_id };
+}
+
+/** The part of an email that is compared, cut like {@link keepEmail}. */
+export function compareEmail({ from, to, subject, body }: ComparedEmail): ComparedEmail {
+  return { from, to, subject, body: body.slice(0, KEPT_BODY_LIMIT).toWellFormed() };
+}

@@ -1,0 +1,69 @@
+import { MnemailError } from "../errors.ts";
+
+/** The root label of everything Mnemail keeps about a user except the four prompts. */
+export const ROOT = "email_assistant";
+
+const RESERVED_ROOTS = ["langgraph", ROOT];
+const USER_ID_LIMIT = 512;
+/** Namespace syntax, control characters and lone surrogates (`u` mode sees pairs as one character). */
+const ESCAPED = /[.=:*\p{Cc}\p{Cs}]/gu;
+
+/**
+ * Encodes a user id as one namespace label, reversibly: `alice@example.com` becomes `alice@example=2Ecom`.
+ * Ids without special characters, such as Python's `user_123`, stay as they are. No two ids share a label, and
+ * none is a reserved root.
+ *
+ * @throws MnemailError("usage") for an empty or overlong id.
+ */
+export function encodeUserId(userId: string): string {
+  if (userId.trim() === "") {
+    throw new MnemailError("usage", "user id: saw an empty one; expected an id such as alice@example.com");
+  }
+  if (userId.length > USER_ID_LIMIT) {
+    throw new MnemailError("usage", `user id: saw ${userId.length} characters; at most ${USER_ID_LIMIT} are allowed`);
+  }
+  const label = userId.replace(ESCAPED, escapeCodeUnit);
+  return RESERVED_ROOTS.includes(label) ? `${escapeCodeUnit(label.charAt(0))}${label.slice(1)}` : label;
+}
+
+/** The user id that {@link encodeUserId} made the label from. */
+export function decodeUserId(label: string): string {
+  return label.replace(/=u([0-9A-F]{4})|=([0-9A-F]{2})/g, (_, wide?: string, narrow?: string) =>
+    String.fromCharCode(Number.parseInt(wide ?? narrow ?? "0", 16)),
+  );
+}
+
+function escapeCodeUnit(character: string): string {
+  const unit = character.charCodeAt(0);
+  const hex = unit.toString(16).toUpperCase();
+  return unit > 0xff ? `=u${hex.padStart(4, "0")}` : `=${hex.padStart(2, "0")}`;
+}
+
+/** Where each kind of memory of one user is kept (DESIGN §4 in `docs/architecture.md`). */
+export interface UserNamespaces {
+  /** Procedural memory: the four prompts. */
+  prompts: string[];
+  /** Semantic memory: labelled emails. */
+  examples: string[];
+  /** Episodic memory: what is known about people and conversations. */
+  collection: string[];
+  /** What a model wants to remember and the user has not approved: listed, never recalled. */
+  pending: string[];
+  /** What was decided about each processed email. */
+  decisions: string[];
+  /** The user's profile. */
+  profile: string[];
+}
+
+/** The namespaces of one user. @throws MnemailError("usage") as {@link encodeUserId}. */
+export function userNamespaces(userId: string): UserNamespaces {
+  const label = encodeUserId(userId);
+  return {
+    prompts: [label],
+    examples: [ROOT, label, "examples"],
+    collection: [ROOT, label, "collection"],
+    pending: [ROOT, label, "pending"],
+    decisions: [ROOT, label, "decisions"],
+    profile: [ROOT, label, "profile"],
+  };
+}

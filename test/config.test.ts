@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { loadConfig, renderConfig } from "../src/config.ts";
+import { MnemailError } from "../src/errors.ts";
+
+const POSTGRES = "postgres://mnemail:secret@db.example/mnemail";
+let directory: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "mnemail-config-"));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const load = (environment: Record<string, string>) => loadConfig({ environment, directory });
+const problemsOf = (environment: Record<string, string>): string => {
+  try {
+    load(environment);
+  } catch (error) {
+    if (error instanceof MnemailError) return error.message;
+    throw error;
+  }
+  return "";
+};
+const file = (name: string, text: string) => writeFileSync(join(directory, name), text);
+
+describe("where memory is kept", () => {
+  test("a file of the working directory by default, in development", () => {
+    expect(load({}).store).toEqual({ backend: "sqlite", path: ".mnemail/memory.db" });
+  });
+
+  test.each([
+    ["memory:", { backend: "memory" }],
+    ["sqlite:data/m.db", { backend: "sqlite", path: "data/m.db" }],
+    ["sqlite:/var/m.db", { backend: "sqlite", path: "/var/m.db" }],
+    ["sqlite:///var/m.db", { backend: "sqlite", path: "/var/m.db" }],
+    [POSTGRES, { backend: "postgres", url: POSTGRES }],
+  ])("STORE_URL=%s", (url, store) => {
+    expect(load({ STORE_URL: url }).store).toEqual(store);
+  });
+
+  test.each(["mysql://x", "sqlite:", "memory:?size=3", "sqlite", "postgres://", "sqlite://host/m.db"])(
+    "STORE_URL=%s is refused with the list of what is allowed",
+    (url) => {
+      expect(problemsOf({ STORE_URL: url })).toMatch(/^STORE_URL: saw .*; allowed: memory:, sqlite:PATH, postgres:/);
+    },
+  );
+
+  test("the guides' switch: false is in memory, true needs the connection string", () => {
+    expect(load({ USE_PERSISTENT_STORE: "false" }).store).toEqual({ backend: "memory" });
+    expect(load({ USE_PERSISTENT_STORE: "true", POSTGRES_CONNECTION_STRING: POSTGRES }).store).toEqual({
+      backend: "postgres",
+      url: POSTGRES,
+    });
+    expect(problemsOf({ USE_PERSISTENT_STORE: "true" })).toContain("POSTGRES_CONNECTION_STRING");
+    expect(problemsOf({ USE_PERSISTENT_STORE: "maybe" })).toContain('saw "maybe"; allowed: true, false');
+  });
+
+  test("a contradiction within one source is an error", () => {
+    expect(problemsOf({ STORE_URL: "memory:", USE_PERSISTENT_STORE: "true" })).toContain("contradicts");
+    expect(problemsOf({ STORE_URL: "sqlite:m.db", POSTGRES_CONNECTION_STRING: POSTGRES })).toContain("contradicts");
+  });
+
+  test("a store variable in the environment makes the file's ones void", () => {
+    file(".env.development", "STORE_URL=sqlite:file.db\nCHAT_MODEL=from-file\n");
+    expect(load({ USE_PERSISTENT_STORE: "false" }).store).toEqual({ backend: "memory" });
+    expect(load({ USE_PERSISTENT_STORE: "false" }).chatModel).toBe("from-file");
+    expect(load({}).store).toEqual({ backend: "sqlite", path: "file.db" });
+  });
+
+  test("a variable set to nothing is unset", () => {
+    file(".env.development", "STORE_URL=sqlite:file.db\n");
+    expect(load({ STORE_URL: "", USE_PERSISTENT_STORE: " " }).store).toEqual({ backend: "sqlite", path: "file.db" });
+  });
+
+  test("in production the connection string of the environment goes with the file's switch", () => {
+    file(".env.production", "USE_PERSISTENT_STORE=true\n");
+    const environment = { NODE_ENV: "production", OPENAI_API_KEY: "k" };
+    expect(load({ ...environment, POSTGRES_CONNECTION_STRING: POSTGRES }).store.backend).toBe("postgres");
+    expect(problemsOf(environment)).toContain("POSTGRES_CONNECTION_STRING");
+  });
+});
+
+describe("which model answers", () => {
+  test("the stand-in without a key; the server of the key or address otherwise", () => {
+    expect(load({}).model).toEqual({ kind: "stand-in" });
+    expect(load({ OPENAI_API_KEY: "k" }).model).toEqual({ kind: "openai", apiKey: "k", baseUrl: undefined });
+    expect(load({ OPENAI_BASE_URL: "http://127.0.0.1:11434/v1" }).model.kind).toBe("openai");
+    expect(load({ OPENAI_API_KEY: "k", MNEMAIL_MODEL: "stand-in" }).model).toEqual({ kind: "stand-in" });
+  });
+
+  test("in production the stand-in runs only when it is named", () => {
+    const environment = { NODE_ENV: "production", STORE_URL: "memory:" };
+    expect(problemsOf(environment)).toMatch(/^OPENAI_API_KEY: not set; set it, or OPENAI_BASE_URL/);
+    expect(load({ ...environment, MNEMAIL_MODEL: "stand-in" }).model).toEqual({ kind: "stand-in" });
+  });
+});
+
+test("every problem is reported at once, with what was seen and what is allowed", () => {
+  const problems = problemsOf({
+    STORE_URL: "mongodb://x",
+    MNEMAIL_MODEL: "gpt",
+    MODEL_TIMEOUT_MS: "soon",
+    RESPOND_MAX_MODEL_CALLS: "0",
+    OPENAI_BASE_URL: "localhost",
+  }).split("\n");
+  expect(problems.map((line) => line.split(":")[0]).sort()).toEqual([
+    "MNEMAIL_MODEL",
+    "MODEL_TIMEOUT_MS",
+    "OPENAI_BASE_URL",
+    "RESPOND_MAX_MODEL_CALLS",
+    "STORE_URL",
+  ]);
+  for (const line of problems) expect(line).toMatch(/saw ".*allowed: /);
+});
+
+test("secrets are masked wherever settings are shown", () => {
+  const config = load({
+    POSTGRES_CONNECTION_STRING: "postgres://u:p@ss@db.example/m?sslpassword=hush",
+    OPENAI_API_KEY: "sk-abcdefghijklmnopqrstuvwxyz",
+    OPENAI_BASE_URL: "https://user:hidden@models.example/v1",
+  });
+  const shown = JSON.stringify(renderConfig(config));
+  for (const secret of ["p@ss", "ss@db", "hush", "sk-abcdef", "hidden"]) expect(shown).not.toContain(secret);
+  expect(problemsOf({ STORE_URL: "mysql://root:hunter2@db/x" })).not.toContain("hunter2");
+});
+
+test("the configuration cannot be changed after it was read", () => {
+  expect(Object.isFrozen(load({}))).toBe(true);
+});
