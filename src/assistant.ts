@@ -1,5 +1,5 @@
 import { createEmailAssistant, type EmailAssistant } from "./agent/graph.ts";
-import { type Config, renderStore } from "./config.ts";
+import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
 import { renderError } from "./errors.ts";
 import { type Change, type Feedback, learn } from "./learning/learn.ts";
@@ -28,8 +28,6 @@ export interface EmailResult {
 export interface OpenAssistant extends AsyncDisposable {
   graph: EmailAssistant;
   memory: Memory;
-  /** One line: where memory is kept, with a warning when it will be lost at exit. */
-  storeDescription: string;
   /** One line: which model answers. */
   modelDescription: string;
   /** Handles one email. Never throws: a failure is reported in the result, and memory is as it was before. */
@@ -46,24 +44,24 @@ export interface OpenAssistant extends AsyncDisposable {
  */
 export async function openAssistant(
   config: Config,
-  options: { warn?: (line: string) => void } = {},
+  options: { warn?: (line: string) => void; now?: () => Date } = {},
 ): Promise<OpenAssistant> {
   const prompts = loadPrompts();
   const models = await openModels(config);
   const warn = options.warn ?? (() => {});
+  const now = options.now ?? (() => new Date());
   const store = await openStoreFor(config, models, warn);
   const { calendarPath, respondMaxModelCalls } = config;
-  const graph = createEmailAssistant({ store, models, prompts, calendarPath, respondMaxModelCalls, warn });
+  const graph = createEmailAssistant({ store, models, prompts, calendarPath, respondMaxModelCalls, now, warn });
   const memory = new Memory(store, prompts, warn);
   return {
     graph,
     memory,
-    storeDescription: describeStore(config),
     modelDescription: models.description,
     handle: (userId, email) => metered((usage) => handle(graph, userId, email, usage)),
     learn: (userId, feedback) =>
       metered(async (usage) => {
-        const changes = await learn(userId, feedback, { memory, models, prompts, now: () => new Date() });
+        const changes = await learn(userId, feedback, { memory, models, prompts, now });
         return { changes, usage: usage() };
       }),
     async [Symbol.asyncDispose]() {
@@ -95,12 +93,4 @@ async function handle(graph: EmailAssistant, userId: string, email: Email, usage
   } catch (error) {
     return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
   }
-}
-
-function describeStore(config: Config): string {
-  const { store } = config;
-  if (store.backend === "memory") {
-    return "memory: in this process only, LOST AT EXIT (set STORE_URL=sqlite:PATH to keep it)";
-  }
-  return `memory: kept in ${renderStore(store)}`;
 }

@@ -259,6 +259,13 @@ export function renderStore(store: StoreConfig): string {
   return store.backend === "sqlite" ? `sqlite:${store.path}` : maskUrl(store.url);
 }
 
+/** One line that says where memory is kept, and warns where it will be lost. */
+export function describeStore(store: StoreConfig): string {
+  return store.backend === "memory"
+    ? "memory: in this process only, LOST AT EXIT (set STORE_URL=sqlite:PATH to keep it)"
+    : `memory: kept in ${renderStore(store)}`;
+}
+
 function maskSecret(secret: string | undefined): string {
   if (secret === undefined) return "not set";
   return secret.length >= 20 ? `set (ends in …${secret.slice(-4)})` : "set";

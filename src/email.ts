@@ -5,9 +5,16 @@ import { z } from "zod";
 /** Characters of one email's body that a model is shown; more is cut from the middle. */
 export const BODY_LIMIT = 20_000;
 
+/** The address parser takes seconds over hostile headers of a megabyte; a thousand recipients fit well in this. */
+const ADDRESS_LIMIT = 50_000;
+
 const address = z
   .union([z.string(), z.array(z.string())])
-  .transform((value) => oneLine(Array.isArray(value) ? value.join(", ") : value));
+  .transform((value) => oneLine(Array.isArray(value) ? value.join(", ") : value))
+  .refine((value) => value.length <= ADDRESS_LIMIT, {
+    message: `expected addresses of at most ${ADDRESS_LIMIT} characters`,
+    abort: true,
+  });
 const sender = address.refine((value) => firstAddress(value) !== undefined, {
   message: 'expected a sender such as "Ada <ada@example.com>"',
 });
@@ -45,7 +52,8 @@ export interface Email {
 
 /**
  * Parses an email written as JSON. Accepts `{ id?, from, to, cc?, subject, body, date?, thread_id? }` and the
- * spelling of LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` or not.
+ * spelling of LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` (or `email`, as
+ * collections of labelled mail do) or not.
  */
 export const emailSchema: z.ZodType<Email> = z.preprocess(unifySpelling, canonicalEmail).transform((raw) => {
   const email: Email = { id: "", from: raw.from, to: raw.to ?? "", subject: raw.subject ?? "", body: raw.body };
@@ -59,7 +67,8 @@ export const emailSchema: z.ZodType<Email> = z.preprocess(unifySpelling, canonic
 
 function unifySpelling(value: unknown): unknown {
   if (!isRecord(value)) return value;
-  const inner = isRecord(value["email_input"]) ? { ...value, ...value["email_input"] } : value;
+  const wrapped = value["email_input"] ?? value["email"];
+  const inner = isRecord(wrapped) ? { ...value, ...wrapped } : value;
   return {
     ...inner,
     from: inner["from"] ?? inner["author"],

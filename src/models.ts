@@ -157,6 +157,12 @@ function modelError(error: unknown, model: string, url: string | null | undefine
   const { status, name, message } = failureSchema.parse(error);
   const where = url ? ` at ${maskUrl(url)}` : "";
   const because = (what: string, hint: string) => new MnemailError("model", what, hint, { cause: error });
+  if (name === "SyntaxError") {
+    return because(
+      `the model ${model} answered something else than the JSON asked for: ${excerpt(message)}`,
+      "try again, or set CHAT_MODEL to a model that supports structured output",
+    );
+  }
   if (status === 401 || status === 403) {
     return because(`OPENAI_API_KEY was refused (${status}) for ${model}${where}`, "set a valid key or OPENAI_BASE_URL");
   }

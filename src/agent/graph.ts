@@ -1,5 +1,5 @@
 import { AIMessage, RemoveMessage, ToolMessage } from "@langchain/core/messages";
-import { END, REMOVE_ALL_MESSAGES, START, StateGraph } from "@langchain/langgraph";
+import { END, type LangGraphRunnableConfig, REMOVE_ALL_MESSAGES, START, StateGraph } from "@langchain/langgraph";
 import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
 import { type Email, emailSchema } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
@@ -55,8 +55,11 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
         return { ...update, usage: addUsage(state.usage, usage()) };
       });
 
-  const receive = async (state: State, config: unknown): Promise<Update> => {
+  const receive = async (state: State, config: LangGraphRunnableConfig): Promise<Update> => {
     userIdOf(config);
+    if (storeOf(config) !== store) {
+      throw new MnemailError("usage", "store: given to this run; give it to createEmailAssistant instead");
+    }
     return {
       ...Object.fromEntries(Object.keys(inputFields).map((name) => [name, null])),
       email: parseInput(state),
@@ -146,6 +149,11 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
 
 /** The compiled graph that {@link createEmailAssistant} returns. */
 export type EmailAssistant = ReturnType<typeof createEmailAssistant>;
+
+/** The store a run was given; LangGraph wraps it for nodes. */
+function storeOf({ store }: LangGraphRunnableConfig): unknown {
+  return store !== undefined && "store" in store ? store.store : store;
+}
 
 function parseInput(state: State): Email {
   const parsed = emailSchema.safeParse(state.email_input ?? state);

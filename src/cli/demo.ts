@@ -11,7 +11,7 @@ const NORA = "nora.lindqvist@fjordlys.example";
 const OTHER = "someone.else@fjordlys.example";
 const FEEDBACK = "Always sign my emails with Nora L.";
 const SIGN_OFF = "Nora L.";
-const QUESTION = "week/DEMO_EMAIL.eml";
+const QUESTION = "week/04-acceptance-protocol.eml";
 
 const resultSchema = z.object({ label: z.string().nullable(), draft: draftSchema.nullable() });
 const shownSchema = z.object({

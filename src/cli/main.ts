@@ -35,6 +35,7 @@ program
   .requiredOption("--inbox <path>", "a .json, .jsonl or .eml file, or a folder of .eml files")
   .option("--calendar <file>", "an iCalendar file with the user's events (default: CALENDAR_PATH)")
   .option("--profile <file>", "JSON with name, addresses, time_zone, working_hours; kept in memory")
+  .option("--now <time>", "act as at this time, for replays, such as 2026-03-06T17:00:00+01:00")
   .option("--drafts", "print whole drafts, not only their beginning")
   .addOption(json())
   .action(async (options: unknown) => {

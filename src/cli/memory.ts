@@ -1,15 +1,15 @@
 import { z } from "zod";
 import type { UserMemory } from "../memory/memory.ts";
 import { printJson, shorten } from "./output.ts";
-import { openSession } from "./session.ts";
+import { openMemory } from "./session.ts";
 
 const optionsSchema = z.object({ user: z.string(), json: z.boolean().default(false) });
 
 /** `mnemail memory show`: prints the three kinds of memory of one user. Returns the exit code. */
 export async function showMemory(rawOptions: unknown): Promise<number> {
   const { user, json } = optionsSchema.parse(rawOptions);
-  await using assistant = await openSession();
-  const memory = await assistant.memory.readAll(user);
+  await using opened = await openMemory();
+  const memory = await opened.memory.readAll(user);
   if (json) printJson({ user, ...asJson(memory) });
   else console.log(render(user, memory));
   return 0;

@@ -19,6 +19,7 @@ const optionsSchema = z.object({
   inbox: z.string(),
   calendar: z.string().optional(),
   profile: z.string().optional(),
+  now: z.iso.datetime({ offset: true, local: true }).optional().catch("invalid"),
   drafts: z.boolean().default(false),
   json: z.boolean().default(false),
 });
@@ -27,12 +28,19 @@ const optionsSchema = z.object({
 export async function run(rawOptions: unknown): Promise<number> {
   const options = optionsSchema.parse(rawOptions);
   encodeUserId(options.user);
+  const now = options.now === undefined ? undefined : new Date(options.now);
+  if (now && Number.isNaN(now.getTime())) {
+    throw new MnemailError("usage", "--now: expected a date and time such as 2026-03-06T17:00:00+01:00");
+  }
   const inbox = await openInbox(options.inbox);
   const profile = options.profile === undefined ? undefined : await loadProfile(options.profile);
   const calendarPath = options.calendar ?? loadConfig().calendarPath;
   if (calendarPath !== undefined) await loadCalendar(calendarPath);
 
-  await using assistant = await openSession({ calendarPath });
+  await using assistant = await openSession({
+    ...(calendarPath ? { calendarPath } : {}),
+    ...(now ? { now: () => now } : {}),
+  });
   if (profile) await assistant.memory.saveProfile(options.user, profile);
   const tally = new Map<string, number>();
   let total: Usage = { ...NO_USAGE };

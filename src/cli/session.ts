@@ -1,11 +1,26 @@
-import { type OpenAssistant, openAssistant } from "../assistant.ts";
-import { type Config, loadConfig } from "../config.ts";
+import type { OpenAssistant } from "../assistant.ts";
+import { type Config, describeStore, loadConfig } from "../config.ts";
+import { Memory } from "../memory/memory.ts";
+import { loadPrompts } from "../prompts.ts";
+import { openStore } from "../store/open-store.ts";
 import { note } from "./output.ts";
 
 /** Opens the assistant of the environment and says on stderr where memory is kept and which model answers. */
-export async function openSession(overrides: Partial<Config> = {}): Promise<OpenAssistant> {
-  const assistant = await openAssistant({ ...loadConfig(), ...overrides }, { warn: note });
-  note(assistant.storeDescription);
+export async function openSession(options: { calendarPath?: string; now?: () => Date } = {}): Promise<OpenAssistant> {
+  const { now, ...overrides } = options;
+  const config: Config = { ...loadConfig(), ...overrides };
+  // Imported after the settings proved right, since it loads LangChain.
+  const { openAssistant } = await import("../assistant.ts");
+  const assistant = await openAssistant(config, { warn: note, ...(now ? { now } : {}) });
+  note(describeStore(config.store));
   note(`model: ${assistant.modelDescription}`);
   return assistant;
+}
+
+/** Opens the memory of the environment alone, for commands that call no model. */
+export async function openMemory(): Promise<AsyncDisposable & { memory: Memory }> {
+  const config = loadConfig();
+  const store = await openStore(config.store, { warn: note });
+  note(describeStore(config.store));
+  return { memory: new Memory(store, loadPrompts(), note), [Symbol.asyncDispose]: () => store.stop() };
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Email } from "../email.ts";
+import { cleanText, type Email } from "../email.ts";
 
 /** The three labels of triage. */
 export const LABELS = ["ignore", "notify", "respond"] as const;
@@ -129,12 +129,13 @@ export type DecisionRecord = z.infer<typeof decisionRecordSchema>;
 
 const KEPT_BODY_LIMIT = 4_000;
 
-/** The part of an email that memory keeps: the body is cut at 4,000 characters. */
+/** The part of an email that memory keeps: each text cut at 4,000 characters, without invisible characters. */
 export function keepEmail(email: Email): KeptEmail {
   return { id: email.id, ...compareEmail(email), date: email.date, thread_id: email.thread_id };
 }
 
 /** The part of an email that is compared, cut like {@link keepEmail}. */
 export function compareEmail({ from, to, subject, body }: ComparedEmail): ComparedEmail {
-  return { from, to, subject, body: body.slice(0, KEPT_BODY_LIMIT).toWellFormed() };
+  const kept = (text: string) => cleanText(text.slice(0, KEPT_BODY_LIMIT));
+  return { from: kept(from), to: kept(to), subject: kept(subject), body: kept(body) };
 }

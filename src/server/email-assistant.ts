@@ -1,14 +1,16 @@
 import { openAssistant } from "../assistant.ts";
-import { loadConfig } from "../config.ts";
+import { describeStore, loadConfig } from "../config.ts";
+
+const log = (line: string) => console.error(`mnemail: ${line}`);
 
 /**
  * The graph that `langgraph.json` names, with the same store as the scripts. The server awaits the promise; it
  * brings its own checkpointer. A stand-in that was started ends with the server's process.
  */
-export const graph = openAssistant(loadConfig(), { warn: (line) => console.error(`mnemail: ${line}`) }).then(
-  (assistant) => {
-    console.error(`mnemail: ${assistant.storeDescription}`);
-    console.error(`mnemail: model: ${assistant.modelDescription}`);
-    return assistant.graph;
-  },
-);
+export const graph = (async () => {
+  const config = loadConfig();
+  const assistant = await openAssistant(config, { warn: log });
+  log(describeStore(config.store));
+  log(`model: ${assistant.modelDescription}`);
+  return assistant.graph;
+})();

@@ -20,7 +20,7 @@ beforeAll(async () => {
   const { PATH = "", HOME = "" } = process.env;
   server = spawn(
     "node_modules/.bin/langgraphjs",
-    ["dev", "--no-browser", "--host", "127.0.0.1", "--port", String(port)],
+    ["dev", "--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", String(port)],
     {
       env: { PATH, HOME, ...environment },
       detached: true,

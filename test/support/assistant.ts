@@ -12,10 +12,14 @@ export interface TestAssistant extends OpenAssistant {
   warnings: string[];
 }
 
-/** Opens an assistant for a test. `environment` is what a user would set; the store is in memory by default. */
+/**
+ * Opens an assistant for a test. `environment` is what a user would set; the store is in memory by default; `now`
+ * stops its clock.
+ */
 export async function openTestAssistant(
   environment: Record<string, string> = {},
   standIn: StandInOptions = {},
+  now?: string,
 ): Promise<TestAssistant> {
   const model = await startStandIn(standIn);
   const warnings: string[] = [];
@@ -23,7 +27,10 @@ export async function openTestAssistant(
     environment: { STORE_URL: "memory:", OPENAI_BASE_URL: model.url, MODEL_MAX_RETRIES: "0", ...environment },
     directory: tmpdir(),
   });
-  const assistant = await openAssistant(config, { warn: (line) => warnings.push(line) });
+  const assistant = await openAssistant(config, {
+    warn: (line) => warnings.push(line),
+    ...(now === undefined ? {} : { now: () => new Date(now) }),
+  });
   return {
     ...assistant,
     model,

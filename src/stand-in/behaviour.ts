@@ -1,0 +1,168 @@
+/**
+ * All that the stand-in understands. It is no language model; it follows this closed grammar and says so.
+ *
+ * Rules the user taught (any case of letters; "Always", "Please" and a final period may be left out or added):
+ *   - sign [all] my emails|replies|... with|as NAME
+ *   - label emails COND as ignore|notify|respond;  ignore emails COND;  notify me about|of emails COND;
+ *     respond to|answer|reply to emails COND
+ *   - COND: from ADDRESS|DOMAIN|DISPLAY NAME;  about "WORDS"|WORDS (subject or body);  with "WORDS" in the subject
+ *   Any other rule is named as not understood, in the reason or in the last line of the draft.
+ * Triage, the first that applies: the last label rule that matches; the nearest example, when near enough; the
+ *   signs of bulk mail add up; an automated sender; a request or a direct question; else notify.
+ * Answer: when a meeting is asked for, check the calendar, then propose the first free time in it and write; else
+ *   write at once. "Please remember|note that FACT" in the email is proposed to memory.
+ * Learn: a label rule goes to that label's prompt, a sign rule or words of style to the instructions, a statement
+ *   to memory; all else to the instructions.
+ */
+import { contentWords } from "./embedding.ts";
+import { firstFreeTime, wantedDays, wantedMinutes } from "./meeting-days.ts";
+import { type Label, type Mail, oneLine, readBlocks, readMail, sentences, textsOf } from "./prompt-reader.ts";
+import { matches, parseRule, type ReadRule, rulesOf, unknownRules } from "./rules.ts";
+import type { Answer, ChatRequest } from "./wire.ts";
+import {
+  ACCOUNTS_SENDER,
+  AUTOMATED_SENDER,
+  BULK_SENDER,
+  FACT,
+  MEETING,
+  REQUEST,
+  STRONG_BULK_SIGNS,
+  STYLE,
+  SUPPORT_QUESTION,
+  TRANSACTION,
+  WEAK_BULK_SIGNS,
+} from "./words.ts";
+
+/** What the stand-in says to a request it does not know. */
+export const NOT_UNDERSTOOD: Answer = {
+  content: "[stand-in] This model understands only the prompts of Mnemail.",
+  calls: [],
+};
+
+/** Answers one request by the grammar above; the same request always gives the same answer. */
+export function answer(request: ChatRequest): Answer {
+  if (request.format?.name === "triage") return { content: JSON.stringify(triage(request)), calls: [] };
+  if (request.format?.name === "learn") return { content: JSON.stringify(learn(request)), calls: [] };
+  return (request.tools.has("write_email") ? respond(request) : undefined) ?? NOT_UNDERSTOOD;
+}
+
+const NOTE = "[stand-in model: this draft proves wiring, not quality]";
+
+function decide(mail: Mail, rules: ReadRule[], examples: { label: Label; mail: Mail }[]): [Label, string] {
+  for (const { text, rule } of rules.toReversed()) {
+    if (rule && "label" in rule && matches(rule.on, mail)) return [rule.label, `follows the rule "${text}"`];
+  }
+  const near = examples
+    .map((example) => ({ ...example, ...nearness(mail, example.mail) }))
+    .filter(({ shared, sameSender }) => shared >= (sameSender ? 0.15 : 0.5))
+    .sort((a, b) => b.score - a.score);
+  const nearest = near.findLast(({ score }) => score === near[0]?.score);
+  if (nearest) return [nearest.label, `is like "${nearest.mail.subject}", which was labelled ${nearest.label}`];
+  const isReply = /^(?:re|fwd?|aw|wg)\s*:/i.test(mail.subject);
+  const said = sentences(`${isReply ? "" : mail.subject}\n\n${mail.own}`.slice(0, 50_000)).map(plain);
+  const text = `${plain(mail.subject)} ${said.join(" ")}`;
+  const fromBulk = BULK_SENDER.test(mail.address);
+  const request = said.some((sentence) => REQUEST.test(sentence));
+  const found = (signs: RegExp[]) => signs.filter((sign) => sign.test(text)).length;
+  const bulk = 2 * found(STRONG_BULK_SIGNS) + found(WEAK_BULK_SIGNS) + (fromBulk ? 1 : 0);
+  // A person who asks about a sale is not the shop, and a receipt may carry an advertisement.
+  const doubt = (request && !fromBulk) || TRANSACTION.test(plain(mail.subject));
+  if (bulk >= (doubt ? 3 : 2)) return ["ignore", "has the signs of bulk mail or phishing"];
+  if (AUTOMATED_SENDER.test(mail.address)) return ["notify", "comes from an automated sender"];
+  if (request) return ["respond", "asks for something"];
+  const question = said.some((sentence) => /\?["')]?$/.test(sentence) && !SUPPORT_QUESTION.test(sentence));
+  if (question && !ACCOUNTS_SENDER.test(mail.address) && !fromBulk) return ["respond", "asks a direct question"];
+  return ["notify", TRANSACTION.test(text) ? "informs about a transaction or a system" : "asks for nothing"];
+}
+
+const plain = (text: string) => oneLine(text).toLowerCase().replaceAll("’", "'");
+
+/** Words shared of words used. Only the beginning is compared: examples are shown shortened. */
+function nearness(mail: Mail, example: Mail): { shared: number; sameSender: boolean; score: number } {
+  const [a, b] = [mail, example].map(({ subject, body }) => new Set(contentWords(`${subject} ${body.slice(0, 750)}`)));
+  const both = [...(a ?? [])].filter((word) => b?.has(word)).length;
+  const shared = both / Math.max(1, (a?.size ?? 0) + (b?.size ?? 0) - both);
+  const sameSender = mail.address === example.address;
+  return { shared, sameSender, score: shared + (sameSender ? 0.25 : 0) };
+}
+
+function triage(request: ChatRequest): { label: Label; reason: string } {
+  const blocks = readBlocks(textsOf(request, "user").at(-1) ?? "");
+  const email = blocks.findLast(({ tag }) => tag === "email");
+  const examples = blocks.flatMap((block) =>
+    block.tag === "example" && block.label ? [{ label: block.label, mail: readMail(block) }] : [],
+  );
+  const rules = rulesOf(request);
+  const [label, why] = email ? decide(readMail(email), rules, examples) : (["notify", "found no email"] as const);
+  return { label, reason: `[stand-in] ${why}${unknownRules(rules, "; rules not understood: ", "")}` };
+}
+
+function respond(request: ChatRequest): Answer | undefined {
+  const { tools, results, parallelCalls } = request;
+  const [user = ""] = textsOf(request, "user");
+  const blocks = readBlocks(user);
+  const email = blocks.findLast(({ tag }) => tag === "email");
+  if (!email) return undefined;
+  if (results.has("write_email")) return { content: "[stand-in] The draft is written.", calls: [] };
+  const mail = readMail(email);
+  const text = `${mail.subject}\n\n${mail.own}`;
+  const [, day, time] = /^Now: (\d{4}-\d\d-\d\d)T(\d\d:\d\d)/m.exec(user) ?? [];
+  const now = day !== undefined && time !== undefined ? { day, time } : undefined;
+  const calendar = results.get("check_calendar_availability");
+  const check = { name: "check_calendar_availability", args: { days: now ? wantedDays(text, mail.date, now) : [] } };
+  const wantsMeeting = calendar === undefined && tools.has(check.name) && MEETING.test(plain(text));
+  if (now && wantsMeeting) return { content: "", calls: [check] };
+
+  const minutes = wantedMinutes(text);
+  const start = now && calendar !== undefined ? firstFreeTime(calendar, minutes, now) : undefined;
+  const topic = mail.subject.replace(/^(?:(?:re|fwd?)\s*:\s*)+/i, "");
+  const meeting = { title: topic || "Meeting", attendees: [mail.address], start, duration_minutes: minutes };
+  const facts = sentences(mail.own).flatMap(
+    (each) => /\bplease (?:remember|note) that (.{1,500})/i.exec(each)?.[1]?.replace(/[.!]+$/, "") ?? [],
+  );
+  const calls: Answer["calls"] = [
+    ...(start ? [{ name: "schedule_meeting", args: meeting }] : []),
+    ...facts.slice(0, 3).map((content) => ({
+      name: "manage_memory",
+      args: { content, action: "create", id: null },
+    })),
+  ].filter(({ name }) => tools.has(name) && !results.has(name));
+  const next = start
+    ? `I propose ${start.replace("T", " at ")}, for ${minutes} minutes.`
+    : calendar === undefined
+      ? "My answer will follow."
+      : "I found no free time yet; a proposal will follow.";
+  const subject = /^re\s*:/i.test(mail.subject) ? mail.subject : `Re: ${mail.subject}`.trim();
+  const memories = blocks.find(({ tag }) => tag === "memories")?.lines.length ?? 0;
+  const rules = rulesOf(request);
+  const note = `${NOTE}${unknownRules(rules, " [rules not understood: ", "]")}${memories > 0 ? ` [memories shown: ${memories}]` : ""}`;
+  const sign = rules.flatMap(({ rule }) => (rule && "sign" in rule ? [rule.sign] : [])).at(-1);
+  const closing = sign === undefined ? "Best regards" : `Best regards,\n${sign}`;
+  const body = `${greeting(mail.name)}\n\nThank you for your message${topic ? ` about "${topic}"` : ""}. ${next}\n\n${closing}\n\n${note}`;
+  calls.push({ name: "write_email", args: { to: mail.address, subject, body } });
+  return { content: "", calls: parallelCalls ? calls : calls.slice(0, 1) };
+}
+
+function greeting(name: string): string {
+  const words = name.replace(/^(?:(?:dr|mrs?|ms|prof)\b\.? ?)+/i, "").split(" ");
+  const first = words[0]?.endsWith(",") ? words[1] : words[0];
+  return first ? `Hello ${first.replace(/,$/, "")},` : "Hello,";
+}
+
+function learn(request: ChatRequest): { target: string; text: string; evidence: string } {
+  const blocks = readBlocks(textsOf(request, "user").at(-1) ?? "");
+  const evidence = (blocks.find(({ tag }) => tag === "feedback")?.lines ?? []).join("\n").trim();
+  const text = oneLine(evidence);
+  return { target: targetOf(text), text, evidence };
+}
+
+function targetOf(text: string): string {
+  const rule = parseRule(text);
+  if (rule && "label" in rule) return `triage_${rule.label}`;
+  if (rule) return "agent_instructions";
+  const word = /\b(?:ignore|notif|respond|label)/i.exec(text)?.[0].toLowerCase();
+  if (word === "ignore") return "triage_ignore";
+  if (word === "notif") return "triage_notify";
+  const isFact = /\bremember that\b|\bprefers\b/i.test(text) || (FACT.test(text) && !STYLE.test(text));
+  return word === undefined && isFact ? "memory" : "agent_instructions";
+}

@@ -1,0 +1,80 @@
+import { asLabel, type Label, type Mail, oneLine, readRules, textsOf } from "./prompt-reader.ts";
+import type { ChatRequest } from "./wire.ts";
+
+/** Which emails a label rule is about. */
+export type Condition = { from: string } | { words: string; subjectOnly: boolean };
+/** What a rule asks for: a sign-off, or a label for some emails. */
+export type Rule = { sign: string } | { label: Label; on: Condition };
+
+/** A rule's own words, and what they mean; undefined when they are not in the grammar. */
+export interface ReadRule {
+  text: string;
+  rule: Rule | undefined;
+}
+
+const MAILS = "(?:all |any |every )?(?:of )?(?:my |the )?(?:e-?mails?|mails?|messages?)";
+const SIGN_RULE =
+  /^sign (?:off )?(?:all )?(?:of )?(?:my )?(?:e-?mails?|mails?|messages|replies|answers|drafts) (?:with|as):? (.+)$/iu;
+const LABEL_RULE = new RegExp(
+  `^(label|ignore|notify me (?:about|of)|respond to|answer|reply to) ${MAILS} ` +
+    '(?:from (.+?)|about (.+?)|with "([^"]+)" in the subject)(?: as "?(ignore|notify|respond)"?)?$',
+  "iu",
+);
+/** A condition with such a word says more than the grammar can hold. */
+const CLAUSE = /\b(?:that|which|when|unless|if|except|but|about|until|only|with|or)\b|@.*\s/i;
+
+/** Reads one rule by the grammar in `behaviour.ts`; undefined when it is not in it. */
+export function parseRule(rule: string): Rule | undefined {
+  const text = oneLine(rule.slice(0, 1_000)).replace(/^(?:(?:always|please),? ){1,2}/iu, "");
+  const name = unquote(dropPeriod(SIGN_RULE.exec(text)?.[1] ?? ""));
+  if (name !== "") return { sign: name };
+  const [, verb = "", from, about, inSubject, as] = LABEL_RULE.exec(dropPeriod(text)) ?? [];
+  const [first = ""] = verb.toLowerCase().split(" ");
+  const label = first === "label" ? asLabel(as) : as === undefined ? (asLabel(first) ?? "respond") : undefined;
+  const who = /<([^<>\s]+@[^<>\s]+)>$/.exec(from ?? "")?.[1] ?? unquote(from ?? "");
+  const words = inSubject ?? unquote(about ?? "").replace(/^(?:the|my|our) /iu, "");
+  const isQuoted = inSubject !== undefined || /^["“]/.test(about ?? "");
+  if (label === undefined || verb === "" || (!isQuoted && CLAUSE.test(who + words))) return undefined;
+  return { label, on: from === undefined ? { words, subjectOnly: inSubject !== undefined } : { from: who } };
+}
+
+/** Drops the period that ends a rule, but not that of an initial or a title at the end of a name. */
+const dropPeriod = (text: string) => text.replace(/(?<![.\s]\p{L}|\b[JS]r)\.$/u, "");
+const unquote = (text: string) => text.trim().replace(/^["“](.*)["”]$/u, "$1");
+
+/** Whether an email meets the condition of a label rule. */
+export function matches(on: Condition, { address, name, subject, own }: Mail): boolean {
+  if ("words" in on) {
+    const phrase = foldWords(on.words);
+    return (
+      phrase.trim() !== "" && [subject, on.subjectOnly ? "" : own].some((text) => foldWords(text).includes(phrase))
+    );
+  }
+  const who = on.from.toLowerCase();
+  const domain = who.replace(/^@/, "");
+  const isDomain = domain.includes(".") && (address.endsWith(`@${domain}`) || address.endsWith(`.${domain}`));
+  return who === address || who === name.toLowerCase() || isDomain;
+}
+
+/** Whole words between single spaces, plurals folded. */
+function foldWords(text: string): string {
+  const words =
+    text
+      .slice(0, 50_000)
+      .toLowerCase()
+      .match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+  return ` ${words.map((word) => (word.length > 3 ? word.replace(/s$/, "") : word)).join(" ")} `;
+}
+
+/** The rules in the system messages of a request, in their order. */
+export function rulesOf(request: ChatRequest): ReadRule[] {
+  return textsOf(request, "system").flatMap((text) =>
+    readRules(text).map((rule) => ({ text: rule, rule: parseRule(rule) })),
+  );
+}
+
+/** The rules that are not in the grammar, quoted, between `before` and `after`; nothing when there are none. */
+export function unknownRules(rules: ReadRule[], before: string, after: string): string {
+  const unknown = rules.filter(({ rule }) => rule === undefined).map(({ text }) => `"${text}"`);
+  return unknown.length > 0 ? `${before}${unknown.join(", ")}${after}` : "";
+}

@@ -1,0 +1,106 @@
+/** Words and phrases of the stand-in's grammar. They are matched in lower-case text with single spaces. */
+
+/** Senders of bulk mail: newsletter@, promo-de@, or any address at news.shop.example. */
+export const BULK_SENDER =
+  /^(?:newsletters?|news|marketing|promo(?:tion)?s?|deals?|offers?|digest|no-?reply-marketing)\b[^@]*@|@(?:news|newsletters?|marketing|promos?|deals|offers)\./;
+
+/** Senders behind which there is no person. */
+export const AUTOMATED_SENDER =
+  /^(?:[^@]*[.+_-])?(?:no-?reply|do-?not-?reply|notifications?|notify|alerts?|ci|builds?|bot|jenkins|system|calendar|monitoring|automated|mailer-daemon|postmaster)(?:[.+_-][^@]*)?@/;
+
+/** Senders that mostly automate, but sometimes a person writes from them. */
+export const ACCOUNTS_SENDER =
+  /^(?:billing|invoices?|receipts?|payments?|orders?|shipping|status|updates?|accounts?)(?:[.+_-][^@]*)?@/;
+
+/** What systems and shops report. */
+export const TRANSACTION = phrases(
+  "invoice|receipt|payment|shipped|delivery|deploy(?:ed|ment)?|maintenance|incident|security alert",
+  "build (?:failed|passed|fixed)|order confirmation",
+);
+
+/** Asking a person to do something. */
+export const REQUEST = phrases(
+  "(?:could|can|would|will) you(?! (?:afford|believe|imagine|be open))",
+  "please (?:let|send|review|confirm|reply|respond|advise|answer|share|give|tell|call|check|approve|forward|sign)" +
+    "(?! (?:this|your) (?:account|identity|mailbox|password|bank|billing|payment))",
+  "let (?:me|us) know(?! if you (?:have|need|run))",
+  "are you (?:available|free|able|ok)|what do you think|any thoughts|do you (?:have time|think|know)",
+  "(?:appreciate|need|like|love) your (?:review|input|feedback|help|thoughts|approval|decision|opinion|availability)",
+  "waiting for your",
+);
+
+/** How questions begin that automatic mail asks everybody. */
+export const SUPPORT_QUESTION =
+  /^(?:any |more |got )?(?:questions|having (?:trouble|problems|issues)|need (?:help|assistance)|trouble|problems|not you|wasn't you|didn't (?:request|make|expect)|can't (?:see|read|view)|forgot|don't (?:want|recogni[sz]e)|no longer|was this (?:e-?mail|message|article|page|information|helpful|you))\b/;
+
+/** Asking for a meeting. */
+export const MEETING = phrases(
+  "meet|meet-?ups?|meetings?(?! (?:notes|minutes|room|agenda|summary|recording|link))",
+  "(?:a|an|quick|short|brief|min|minute|hour) call|catch[- ]?up|find (?:a|some) time",
+  "are you (?:available|free)|your availability",
+  "(?:schedule|book|set up|arrange|find) (?:[\\w-]+ ){0,4}(?:call|chat|sync|session|minutes|hour|slot)",
+);
+
+/** Signs of advertising, phishing and social digests of which one is enough. */
+export const STRONG_BULK_SIGNS = [
+  phrases(
+    "half price|flash sale|black friday|cyber monday|free shipping|(?:shop|buy|order|act) now",
+    "(?:limited[- ]time|special|exclusive|unbeatable) (?:offer|deal|discount)",
+  ),
+  /\d ?% off\b/,
+  phrases("view (?:this |it )?(?:e-?mail |online )?(?:in|on) (?:your |the |a )?(?:web ?)?browser"),
+  phrases(
+    "(?:verify|validate|confirm|reactivate|unlock) your (?:account|identity|mailbox|password|bank|billing)",
+    "(?:password|mailbox|account) (?:will|is about to|is set to) (?:expire|be (?:suspended|closed|deleted|locked))",
+    "(?:account|mailbox|card) (?:has been|was|is) (?:temporarily )?(?:suspended|limited|restricted|blocked|on hold)",
+  ),
+  phrases("you(?:'ve| have) (?:won|been selected)|claim your|lottery|inheritance|casino|jackpot"),
+  phrases("million (?:dollars|euros|usd)|guaranteed returns?|(?:crypto|bitcoin) (?:giveaway|investment|opportunity)"),
+  phrases(
+    "liked your (?:post|photo)|new connection requests?|viewed your profile|new followers?|started following you",
+    "people you may know",
+  ),
+];
+
+/** Signs of bulk mail that also stand in other mail; each counts once, and two are enough. */
+export const WEAK_BULK_SIGNS = [
+  phrases(
+    "unsubscribe|opt[- ]?out|receiving this (?:e-?mail |message |newsletter )?because",
+    "(?:manage|update) (?:your )?(?:e-?mail )?preferences",
+  ),
+  phrases(
+    "newsletter|digest|weekly (?:roundup|round-up|update)|this week in|in this (?:issue|edition)|read the full",
+    "subscribers?",
+  ),
+  /\b(?:discounts?|promo(?:tion)?s?|coupons?|vouchers?|sale|deals?|offers?)\b|\bsave (?:up to )?[$€£]?\d/,
+  phrases(
+    "limited time|(?:today|weekend|hours) only|last chance|ends (?:soon|tonight|today|midnight)|don't miss|hurry",
+    "early[- ]bird|while (?:stocks?|supplies) last",
+  ),
+  phrases(
+    "webinar|(?:register|sign up|subscribe|upgrade|join) (?:now|today)|(?:save|reserve|claim) (?:your|a) (?:seat|spot)",
+    "free (?:trial|e-?book|demo|consultation|gift)|new arrivals|use code",
+  ),
+  phrases(
+    "(?:boost|increase|grow|double|scale) your (?:revenue|sales|business|pipeline|traffic|ranking)",
+    "companies like yours|book a demo|be open to|quick (?:demo|15-minute)|lead generation|backlinks?|guest post",
+  ),
+  phrases(
+    "dear (?:customer|user|valued|friend|sir|account holder|winner)|click (?:here|the link|below)",
+    "within (?:24|48|72) hours|gift cards?",
+  ),
+];
+
+/** Feedback about how answers are written, signed or scheduled. */
+export const STYLE = phrases(
+  "sign|signature|repl(?:y|ies)|answers?|tone|writ(?:e|ing|ten)|drafts?|greet(?:ing)?s?|closing|language|emojis?",
+  "short(?:er)?|long(?:er)?|brief|concise|(?:in)?formal(?:ly)?|polite|friendly|schedul(?:e|ed|ing)|meetings?|propose",
+);
+
+/** A statement about somebody or something. */
+export const FACT = phrases("is|are|was|were|has|works|lives|likes|moved|became");
+
+/** Any of these alternatives as whole words. */
+function phrases(...alternatives: string[]): RegExp {
+  return new RegExp(String.raw`\b(?:${alternatives.join("|")})\b`, "i");
+}
