@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import { z } from "zod";
@@ -6,12 +7,14 @@ import { loadConfig, renderStore } from "../config.ts";
 import { MnemailError } from "../errors.ts";
 import { draftSchema } from "../memory/records.ts";
 
-const SAMPLES = fileURLToPath(new URL("../../samples/", import.meta.url));
+const SAMPLES = relative(process.cwd(), fileURLToPath(new URL("../../samples", import.meta.url)));
 const NORA = "nora.lindqvist@fjordlys.example";
 const OTHER = "someone.else@fjordlys.example";
 const FEEDBACK = "Always sign my emails with Nora L.";
 const SIGN_OFF = "Nora L.";
-const QUESTION = "week/04-acceptance-protocol.eml";
+const QUESTION = join(SAMPLES, "week", "31-export-time-zone.eml");
+/** The sample week lies in the past; meetings are proposed as they would have been at its end. */
+const NOW = "2026-03-06T17:00:00+01:00";
 
 const resultSchema = z.object({ label: z.string().nullable(), draft: draftSchema.nullable() });
 const shownSchema = z.object({
@@ -43,15 +46,8 @@ export async function demo(): Promise<number> {
   }
 
   heading("1. A week of email is triaged and answered");
-  const inbox = [
-    "--inbox",
-    `${SAMPLES}week`,
-    "--profile",
-    `${SAMPLES}profile.json`,
-    "--calendar",
-    `${SAMPLES}calendar.ics`,
-  ];
-  await show(["run", "--user", NORA, ...inbox]);
+  const about = ["--profile", join(SAMPLES, "profile.json"), "--calendar", join(SAMPLES, "calendar.ics"), "--now", NOW];
+  await show(["run", "--user", NORA, "--inbox", join(SAMPLES, "week"), ...about]);
 
   heading("2. One of its drafts, before any feedback of today");
   const first = await draftFor(NORA);
@@ -80,7 +76,7 @@ export async function demo(): Promise<number> {
   console.log(`
 Try next:
   npm run -s mnemail -- memory show --user ${NORA}
-  npm run -s mnemail -- feedback --user ${NORA} "Ignore emails from status@gridwatch.example"
+  npm run -s mnemail -- feedback --user ${NORA} "Ignore emails from noreply@pakkeruta.example"
   npm run -s mnemail -- run --user YOU --inbox FOLDER_OF_EML_FILES --drafts
   OPENAI_API_KEY=… npm run demo     # with a real model`);
   return learnt ? 0 : 1;
@@ -88,7 +84,7 @@ Try next:
 
 /** The draft of one sample question for a user, printed whole. */
 async function draftFor(user: string): Promise<string> {
-  const command = ["run", "--user", user, "--inbox", `${SAMPLES}${QUESTION}`];
+  const command = ["run", "--user", user, "--inbox", QUESTION];
   const { draft } = resultSchema.parse(JSON.parse(await capture([...command, "--json"])));
   console.log(dim(`$ mnemail ${command.join(" ")} --json`));
   console.log(draft ? `To: ${draft.to}\nSubject: ${draft.subject}\n\n${draft.body}` : "(no draft)");

@@ -3,7 +3,7 @@ import { styleText } from "node:util";
 import { z } from "zod";
 import type { EmailResult, OpenAssistant } from "../assistant.ts";
 import { loadConfig } from "../config.ts";
-import { cleanText, type Email } from "../email.ts";
+import { cleanText, type Email, senderAddress } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import { loadCalendar } from "../mail/calendar.ts";
 import { type InboxEntry, openInbox } from "../mail/inbox.ts";
@@ -91,33 +91,38 @@ function withoutEvents({ events: _, ...result }: EmailResult): Omit<EmailResult,
 
 const COLORS = { ignore: "gray", notify: "yellow", respond: "green", failed: "red" } as const;
 
+/** One line: label, sender, subject, reason, then what was proposed, remembered and drafted. */
 function renderResult(result: EmailResult, email: Email | undefined, wholeDrafts: boolean): string {
   const outcome = result.label ?? "failed";
-  const label = styleText(COLORS[outcome], outcome.padEnd(8), { stream: process.stdout, validateStream: true });
-  if (result.status === "failed") return `${label}${shorten(result.id, 100)}: ${shorten(result.error ?? "", 400)}`;
-  const draft = result.draft
-    ? wholeDrafts
-      ? `\n${indent(`To: ${result.draft.to}\nSubject: ${result.draft.subject}\n\n${result.draft.body}`)}`
-      : ` | draft: ${shorten(result.draft.body, 100)}`
-    : "";
-  return [
-    `${label}${shorten(email?.subject || "(no subject)", 48)} (${shorten(email?.from ?? "", 40)}): ${shorten(result.reason ?? "", 160)}`,
-    ...result.events.map((event) => ` | proposed: ${renderEvent(event)}`),
-    renderMemories(result.memories),
-    draft,
-  ].join("");
+  const label = styleText(COLORS[outcome], outcome.padEnd(7), { stream: process.stdout, validateStream: true });
+  if (!email || result.status === "failed") {
+    return `${label}  ${shorten(result.id, 100)}: ${shorten(result.error ?? "", 400)}`;
+  }
+  const line = [
+    label,
+    shorten(senderAddress(email), 30).padEnd(30),
+    shorten(email.subject || "(no subject)", 40).padEnd(40),
+    [
+      shorten(result.reason ?? "", 160),
+      ...result.events.map((event) => `proposed: ${renderEvent(event)}`),
+      ...renderMemories(result.memories),
+      ...(result.draft && !wholeDrafts ? [`draft: ${shorten(result.draft.body, 80)}`] : []),
+    ].join(" | "),
+  ].join("  ");
+  if (!result.draft || !wholeDrafts) return line;
+  return `${line}\n${indent(`To: ${result.draft.to}\nSubject: ${result.draft.subject}\n\n${result.draft.body}`)}`;
 }
 
 function renderEvent({ title, start, duration_minutes }: ProposedEvent): string {
   return `${shorten(title, 40)} ${start.replace("T", " ")} (${duration_minutes} min)`;
 }
 
-function renderMemories(memories: readonly UsedMemory[]): string {
+function renderMemories(memories: readonly UsedMemory[]): string[] {
   const names = { procedural: "rule", semantic: "example", episodic: "memory" } as const;
   const counts = new Map<string, number>();
   for (const { kind } of memories) counts.set(names[kind], (counts.get(names[kind]) ?? 0) + 1);
   const parts = [...counts].map(([name, n]) => `${n} ${n === 1 ? name : name === "memory" ? "memories" : `${name}s`}`);
-  return parts.length > 0 ? ` | used: ${parts.join(", ")}` : "";
+  return parts.length > 0 ? [`used: ${parts.join(", ")}`] : [];
 }
 
 function renderTotals(tally: ReadonlyMap<string, number>, total: Usage): string {

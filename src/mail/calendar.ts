@@ -133,7 +133,7 @@ async function readText(path: string): Promise<string> {
 function parseDays(days: string[]): number[] {
   const walls = [...new Set(days)].map((day) => {
     const time = parseTimeValue(day);
-    if (time?.form === "date" && !day.startsWith("0000")) return time.wall;
+    if (time?.form === "date" && day.length === 10 && !day.startsWith("0000")) return time.wall;
     throw new MnemailError(
       "calendar",
       `No such day: ${show(day)}; expected a real date as YYYY-MM-DD, such as 2026-03-10.`,

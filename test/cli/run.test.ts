@@ -59,8 +59,8 @@ describe("mnemail run", () => {
     const { stdout, code } = await run(folder, folder.path("inbox.json"));
     expect(code).toBe(0);
     const lines = stdout.split("\n");
-    expect(lines[0]).toMatch(/^respond Release date \(Tom Berg .*\): .* \| draft: /);
-    expect(lines[1]).toMatch(/^ignore {2}70% off everything/);
+    expect(lines[0]).toMatch(/^respond {2}tom@work\.example +Release date +.* \| draft: /);
+    expect(lines[1]).toMatch(/^ignore {3}news@shop\.example +70% off everything/);
     expect(stdout).toContain("2 emails: 1 ignore, 0 notify, 1 respond, 0 failed");
     expect(stdout).toMatch(/3 model calls, \d+ input and \d+ output tokens/);
   });

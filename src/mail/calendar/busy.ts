@@ -22,13 +22,13 @@ export function busyIntervals(events: CalendarEvent[], userZone: Zone, range: In
   const replaced = new Map<string, Exclusions>();
   for (const { uid, replaces } of events) {
     if (uid === undefined || !replaces) continue;
-    const others = replaced.get(uid) ?? new Map();
+    const others = replaced.get(uid) ?? new Map<number, EventTime[]>();
     replaced.set(uid, addExclusion(others, replaces));
   }
   return events
     .filter(({ blocks }) => blocks)
     .flatMap((event) => {
-      const own: Exclusions = event.excluded.reduce(addExclusion, new Map());
+      const own: Exclusions = event.excluded.reduce(addExclusion, new Map<number, EventTime[]>());
       const others = event.replaces || event.uid === undefined ? undefined : replaced.get(event.uid);
       return intervalsOf(event, { exclusions: others ? [own, others] : [own], userZone, range, work });
     });

@@ -2,7 +2,8 @@ import { MnemailError } from "../../errors.ts";
 import type { Rule } from "./rule.ts";
 import { DAY, utcMilliseconds } from "./time-zone.ts";
 
-const STEPS = 4_000_000;
+/** At most about a second. */
+const STEPS = 3_000_000;
 const LONGEST_DAYS = { DAILY: 1, WEEKLY: 7, MONTHLY: 31, YEARLY: 366 };
 
 /** What one look-up may still cost, in steps, and the file that an error names. Zones are exact up to `horizon`. */

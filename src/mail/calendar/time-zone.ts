@@ -122,7 +122,8 @@ export function wallIntervals(zone: Zone, start: number, end: number): { start: 
   // Clocks change on the quarter hour of UTC, so that no piece has a change in it.
   for (let from = start; from < end; ) {
     const to = Math.min(end, (Math.floor(from / QUARTER_HOUR) + 1) * QUARTER_HOUR);
-    pieces.push({ start: zone.wall(from), end: zone.wall(from) + to - from });
+    // Wall times that clocks skip are covered too: nobody is free then.
+    pieces.push({ start: zone.wall(from), end: Math.max(zone.wall(from) + to - from, zone.wall(to)) });
     from = to;
   }
   return pieces;

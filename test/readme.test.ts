@@ -1,0 +1,57 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { temporaryFolder } from "./support/assistant.ts";
+import { runCli } from "./support/cli.ts";
+
+const readme = readFileSync("README.md", "utf8");
+const commands = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => (block ?? "").trim().split("\n"));
+const CLI = "npm run -s mnemail -- ";
+/** Run by test/server/dev-server.test.ts, which waits for it and stops it. */
+const ELSEWHERE = ["npx langgraphjs dev --no-browser"];
+
+describe("the README", () => {
+  test("has on its first screen what it is, a capture, and the two commands that do all set-up", () => {
+    const firstScreen = readme.split("\n").slice(0, 30).join("\n");
+    expect(firstScreen).toContain("$ npm run -s demo");
+    expect(firstScreen).toContain("npm ci && npm run demo\nnpm ci && npm test");
+  });
+
+  test("has no command that neither CI nor a test runs", () => {
+    const ci = readFileSync(".ci/run", "utf8");
+    const unknown = commands
+      .filter((command) => !command.startsWith(CLI) && !ELSEWHERE.includes(command))
+      .flatMap((command) => command.split(" && "))
+      .filter((command) => !ci.includes(command));
+    expect(unknown).toEqual([]);
+  });
+
+  test("its mnemail commands work one after the other, and the feedback shows", async () => {
+    using folder = temporaryFolder();
+    const environment = { STORE_URL: `sqlite:${folder.path("memory.db")}` };
+    const outputs: string[] = [];
+    for (const command of commands.filter((each) => each.startsWith(CLI))) {
+      const words = [...command.slice(CLI.length).matchAll(/"([^"]*)"|(\S+)/g)].map(
+        ([, quoted, bare]) => quoted ?? bare,
+      );
+      const result = await runCli(
+        words.filter((word) => word !== undefined),
+        environment,
+        process.cwd(),
+      );
+      expect(result, command).toMatchObject({ code: 0 });
+      outputs.push(result.stdout);
+    }
+    expect(outputs[0]).toContain("36 emails: 10 ignore, 11 notify, 15 respond, 0 failed");
+    expect(outputs[3]).toContain("Always sign my emails with Nora L.");
+    expect(JSON.parse(outputs[4] ?? "")).toMatchObject({ label: "ignore", memories: [{ kind: "semantic" }] });
+  });
+
+  test("its settings table names every variable the configuration reads, and no other", () => {
+    const source = readFileSync("src/config.ts", "utf8");
+    const known = new Set([...source.matchAll(/\b([A-Z]+(?:_[A-Z]+)+)\b(?=[:"])/g)].map(([, name]) => name));
+    const table = readme.slice(readme.indexOf("| variable |"), readme.indexOf("Without a key"));
+    const named = new Set([...table.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name]) => name));
+    known.delete("NODE_ENV");
+    expect([...named].sort()).toEqual([...known].sort());
+  });
+});
