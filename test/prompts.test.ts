@@ -8,13 +8,16 @@ test("every prompt of the project loads, and its slots are those its text uses",
   expect(loadPrompts().triage.slots).toEqual(["profile", "triage_ignore", "triage_notify", "triage_respond"]);
 });
 
-test("prompts/README.md lists exactly the prompts there are, with their slots", () => {
+test("prompts/README.md lists exactly the prompts there are, with their slots and tokens", () => {
   const files = readdirSync("prompts").filter((file) => file.endsWith(".md") && file !== "README.md");
-  const rows = readFileSync("prompts/README.md", "utf8").matchAll(/^\| `([a-z_]+)` \| ([^|]*) \|/gm);
+  const readme = readFileSync("prompts/README.md", "utf8");
+  const rows = readme.matchAll(/^\| `([a-z_]+)` \| ([^|]*) \|/gm);
   const listed = new Map([...rows].map(([, name, slots]) => [name, (slots ?? "").trim()]));
   expect([...listed.keys()].sort()).toEqual(files.map((file) => file.replace(".md", "")).sort());
   for (const prompt of Object.values(loadPrompts())) {
     expect(listed.get(prompt.name)).toBe(prompt.slots.map((slot) => `\`${slot}\``).join(" ") || "none");
+    const tokens = Math.round(prompt.text.length / 40) * 10;
+    expect(readme).toMatch(new RegExp(`^\\| \`${prompt.name}\` .* \\| ${tokens} \\|$`, "m"));
   }
 });
 

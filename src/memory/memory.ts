@@ -116,7 +116,7 @@ export class Memory {
   /** Keeps a fact the user stated; it is recalled from now on. Saying it again adds nothing. */
   async rememberFact(userId: string, content: string, at: string): Promise<{ key: string; added: boolean }> {
     const { collection } = userNamespaces(userId);
-    const known = (await this.#all(collection, { kind: "fact" })).find(({ value }) => value["content"] === content);
+    const known = (await this.#all(collection, { kind: "fact", content }))[0];
     if (known) return { key: known.key, added: false };
     const key = randomUUID();
     const value = { content, kind: "fact", trust: "user", at } satisfies MemoryRecord;

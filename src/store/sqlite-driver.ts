@@ -6,8 +6,6 @@ import { MnemailError } from "../errors.ts";
 import { jsonEqual } from "./json-equal.ts";
 import type { Row, RowBatch, RowBatchResult, RowDriver, RowWrite, ScannedRow } from "./row-driver.ts";
 
-const BUSY_TIMEOUT_MS = 5_000;
-
 // The layout of Python LangGraph's SqliteStore (langgraph-checkpoint-sqlite, `langgraph/store/sqlite/base.py`),
 // so that both can share a database; its migration tables are filled so that its setup() finds its work done.
 const SCHEMA = `
@@ -53,18 +51,24 @@ const valueSchema = z.record(z.string(), z.unknown());
 
 /**
  * Opens rows in a SQLite file, through libsql: made when absent (mode 0600), in write-ahead mode, every commit
- * flushed to disk. Several processes may use one file.
+ * flushed to disk. Several processes may use one file; each waits `busyTimeoutMs` for another's write.
  *
  * @throws MnemailError("store") when the file cannot be opened, written or is not a healthy database.
  */
-export function openSqliteDriver(path: string): RowDriver {
-  return new SqliteDriver(path, openDatabase(path));
+export function openSqliteDriver(path: string, { busyTimeoutMs = 5_000 } = {}): RowDriver {
+  return new SqliteDriver({ path, busyTimeoutMs }, openDatabase({ path, busyTimeoutMs }));
 }
 
-function openDatabase(path: string): Database.Database {
+interface Place {
+  path: string;
+  busyTimeoutMs: number;
+}
+
+function openDatabase(place: Place): Database.Database {
+  const { path, busyTimeoutMs } = place;
   try {
     prepareFile(path);
-    const database = new Database(path, { timeout: BUSY_TIMEOUT_MS });
+    const database = new Database(path, { timeout: busyTimeoutMs });
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL");
     database.exec("PRAGMA foreign_keys = ON");
@@ -72,7 +76,7 @@ function openDatabase(path: string): Database.Database {
     if (hasSchema.length === 0) inTransaction(database, () => database.exec(SCHEMA));
     return database;
   } catch (error) {
-    throw storeError(path, error);
+    throw storeError(place, error);
   }
 }
 
@@ -101,7 +105,7 @@ function inTransaction<T>(database: Database.Database, run: () => T): T {
   }
 }
 
-function storeError(path: string, error: unknown): MnemailError {
+function storeError({ path, busyTimeoutMs }: Place, error: unknown): MnemailError {
   if (error instanceof MnemailError) return error;
   const text = error instanceof Error ? error.message : String(error);
   const because = (what: string, hint: string) => new MnemailError("store", `${path}: ${what}`, hint, { cause: error });
@@ -113,7 +117,7 @@ function storeError(path: string, error: unknown): MnemailError {
   }
   if (/readonly|read-only/i.test(text)) return because("is read-only", "make it writable or set another STORE_URL");
   if (/locked|busy/i.test(text)) {
-    return because(`was locked by another process for ${BUSY_TIMEOUT_MS / 1000} s`, "try again; nothing was changed");
+    return because(`was locked by another process for ${busyTimeoutMs / 1000} s`, "try again; nothing was changed");
   }
   if (/full|ENOSPC/i.test(text)) return because("the disk is full", "free some space; nothing was changed");
   if (/EACCES|EPERM|EROFS|unable to open|ENOTDIR/i.test(text)) {
@@ -123,11 +127,11 @@ function storeError(path: string, error: unknown): MnemailError {
 }
 
 class SqliteDriver implements RowDriver {
-  readonly #path: string;
+  readonly #place: Place;
   readonly #database: Database.Database;
 
-  constructor(path: string, database: Database.Database) {
-    this.#path = path;
+  constructor(place: Place, database: Database.Database) {
+    this.#place = place;
     this.#database = database;
   }
 
@@ -164,7 +168,7 @@ class SqliteDriver implements RowDriver {
     try {
       return run();
     } catch (error) {
-      throw storeError(this.#path, error);
+      throw storeError(this.#place, error);
     }
   }
 

@@ -1,9 +1,10 @@
+import { writeFileSync } from "node:fs";
 import { InMemoryStore, MemorySaver } from "@langchain/langgraph";
 import { describe, expect, test } from "vitest";
 import { createEmailAssistant } from "../../src/agent/graph.ts";
 import { loadConfig } from "../../src/config.ts";
 import { openModels } from "../../src/models.ts";
-import { email, openTestAssistant } from "../support/assistant.ts";
+import { email, openTestAssistant, temporaryFolder } from "../support/assistant.ts";
 
 const ANA = "ana@home.example";
 const question = email({ id: "q1", subject: "Release date", body: "Could you tell me when the release is planned?" });
@@ -207,4 +208,16 @@ describe("the parts are injected", () => {
     );
     await expect(run).rejects.toThrow("store");
   });
+});
+
+test("a calendar that cannot be read is told to the model without a word of its events", async () => {
+  using folder = temporaryFolder();
+  const event =
+    "BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Secret surgery\r\nDTSTART:20260302T090000Z\r\nRRULE:FREQ=SECONDLY\r\nEND:VEVENT";
+  writeFileSync(folder.path("c.ics"), `BEGIN:VCALENDAR\r\nVERSION:2.0\r\n${event}\r\nEND:VCALENDAR\r\n`);
+  await using assistant = await openTestAssistant({ CALENDAR_PATH: folder.path("c.ics") });
+  const result = await assistant.handle(ANA, email({ body: "Could we meet on 2026-03-03?" }));
+  expect(result).toMatchObject({ status: "done", events: [] });
+  expect(JSON.stringify(assistant.model.requests)).toContain("The calendar cannot be read");
+  expect(JSON.stringify(assistant.model.requests)).not.toContain("surgery");
 });

@@ -465,8 +465,7 @@ describe("size and time are bounded", () => {
   const WEEK = ["2026-03-09", TUESDAY, "2026-03-11", "2026-03-12", "2026-03-13", "2026-03-14", "2026-03-15"];
 
   test("5,000 series since 1900, some with a COUNT, are worked out exactly and fast", async () => {
-    // The 46,090th day since then is the first to be free of it.
-    const count = 46_089 + 1;
+    const count = 50_000;
     const daily = (index: number) => [
       "DTSTART:19000101T100000",
       "DURATION:PT1H",
@@ -475,7 +474,7 @@ describe("size and time are bounded", () => {
     const calendar = await load(...numbered(5_000, daily));
     const before = performance.now();
     const found = calendar.availability(WEEK, OSLO);
-    // A tenth of it on an idle machine.
+    // About 0.2 s on an idle machine.
     expect(performance.now() - before).toBeLessThan(3_000);
     expect(found.every(({ busy }) => busy.length === 1)).toBe(true);
   });
@@ -496,9 +495,8 @@ describe("size and time are bounded", () => {
   });
 
   test("a file that asks for too much work is an error", async () => {
-    const all = (count: number) => Array.from({ length: count }, (_, index) => index).join(",");
-    const rule = `RRULE:FREQ=DAILY;BYHOUR=${all(24)};BYMINUTE=${all(60)};BYSECOND=${all(60)}`;
-    const calendar = await load(...numbered(100, () => ["DTSTART:20260101T000000", "DURATION:PT1S", rule]));
+    const rule = "RRULE:FREQ=DAILY;BYMONTH=1,3;COUNT=40000";
+    const calendar = await load(...numbered(100, () => ["DTSTART:19000101T000000", "DURATION:PT1H", rule]));
     expect(await failure(async () => calendar.availability(WEEK, OSLO))).toMatch(/take too long to work out/);
   });
 });

@@ -32,10 +32,14 @@ export function zonesOf(components: Component[], work: Work): (tzid: string) => 
     // Names are the same in any case, and making a zone takes time.
     const key = definition ? tzid.trim() : tzid.trim().toLowerCase();
     const zone = known.get(key) ?? (definition && fileZone(definition, work)) ?? ianaZone(tzid.trim());
-    if (!zone) throw new UnreadableError(`is in the time zone "${cleanText(tzid).slice(0, 60)}", which is not known`);
+    if (!zone) throw new UnreadableError(`is in the time zone "${show(tzid)}", which is not known`);
     known.set(key, zone);
     return zone;
   };
+}
+
+function show(tzid: string): string {
+  return cleanText(tzid.slice(0, 60)).replace(/\s+/g, " ");
 }
 
 function fileZone(definition: Component, work: Work): Zone | undefined {

@@ -1,0 +1,100 @@
+import { statSync } from "node:fs";
+import Database from "libsql";
+import { describe, expect, test } from "vitest";
+import { MnemailStore } from "../../src/store/mnemail-store.ts";
+import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
+import { temporaryFolder } from "../support/assistant.ts";
+import { runCli } from "../support/cli.ts";
+import { index } from "./conformance.ts";
+
+const rowsOf = (path: string, sql: string): unknown[] => {
+  const database = new Database(path);
+  const rows = database.prepare(sql).raw().all();
+  database.close();
+  return rows;
+};
+
+describe("the SQLite file", () => {
+  test("has the tables of Python LangGraph's SqliteStore, whose setup finds its work done", async () => {
+    using folder = temporaryFolder();
+    await (await MnemailStore.open(openSqliteDriver(folder.path("m.db")))).stop();
+    const columns = (table: string) =>
+      rowsOf(folder.path("m.db"), `SELECT name FROM pragma_table_info('${table}')`).flat();
+    expect(columns("store")).toEqual([
+      "prefix",
+      "key",
+      "value",
+      "created_at",
+      "updated_at",
+      "expires_at",
+      "ttl_minutes",
+    ]);
+    expect(columns("store_vectors")).toEqual(["prefix", "key", "field_name", "embedding", "created_at", "updated_at"]);
+    expect(rowsOf(folder.path("m.db"), "SELECT max(v) FROM store_migrations")).toEqual([[4]]);
+    expect(rowsOf(folder.path("m.db"), "SELECT max(v) FROM vector_migrations")).toEqual([[0]]);
+  });
+
+  test("written by Python, with values as bytes and rows that have expired, is read", async () => {
+    using folder = temporaryFolder();
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")));
+    const python = new Database(folder.path("m.db"));
+    const insert = python.prepare("INSERT INTO store (prefix, key, value, expires_at) VALUES (?, ?, ?, ?)");
+    insert.run(["user_123", "live", Buffer.from('{"prompt":"Grüße"}'), null]);
+    insert.run(["user_123", "kept", Buffer.from("{}"), "2999-01-01 00:00:00.000000+00:00"]);
+    insert.run(["user_123", "gone", Buffer.from("{}"), "2020-01-01 00:00:00.000000+00:00"]);
+    python.close();
+    expect((await store.get(["user_123"], "live"))?.value).toEqual({ prompt: "Grüße" });
+    expect(await store.get(["user_123"], "gone")).toBeNull();
+    expect((await store.search(["user_123"])).map(({ key }) => key).sort()).toEqual(["kept", "live"]);
+    await store.stop();
+  });
+
+  test("can be read by its owner only", async () => {
+    using folder = temporaryFolder();
+    await (await MnemailStore.open(openSqliteDriver(folder.path("deep/er/m.db")))).stop();
+    expect(statSync(folder.path("deep/er/m.db")).mode & 0o777).toBe(0o600);
+    expect(statSync(folder.path("deep")).mode & 0o777).toBe(0o700);
+  });
+
+  test("is made by one of several processes that start at once, and used by all", async () => {
+    using folder = temporaryFolder();
+    const environment = { STORE_URL: `sqlite:${folder.path("m.db")}` };
+    const names = ["Ana", "Bea", "Cleo", "Dora"];
+    const results = await Promise.all(
+      names.map((name) => runCli(["feedback", "--user", "ana", `Always sign my emails with ${name}.`], environment)),
+    );
+    expect(results.map(({ code, stderr }) => [code, code === 0 ? "" : stderr])).toEqual(names.map(() => [0, ""]));
+    const { stdout } = await runCli(["memory", "show", "--user", "ana"], environment);
+    for (const name of names) expect(stdout).toContain(`with ${name}.`);
+    expect(stdout).toContain("agent_instructions, version 4");
+  });
+
+  test("locked by another process for too long is reported as such, and nothing is changed", async () => {
+    using folder = temporaryFolder();
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db"), { busyTimeoutMs: 50 }));
+    const other = new Database(folder.path("m.db"));
+    other.exec("BEGIN IMMEDIATE");
+    await expect(store.put(["a"], "k", { n: 1 }, false)).rejects.toThrow(/locked by another process for 0\.05 s/);
+    other.exec("ROLLBACK");
+    other.close();
+    expect(await store.get(["a"], "k")).toBeNull();
+    await store.stop();
+  });
+
+  test("keeps vectors of one embedding model: another one is searched by words, and told so", async () => {
+    using folder = temporaryFolder();
+    const warnings: string[] = [];
+    const open = (model: string) =>
+      MnemailStore.open(openSqliteDriver(folder.path("m.db")), {
+        index: { ...index, model },
+        warn: (line) => warnings.push(line),
+      });
+    const first = await open("one");
+    await first.put(["docs"], "1", { text: "turbine" });
+    await first.stop();
+    const second = await open("two");
+    expect(warnings).toHaveLength(1);
+    expect((await second.search(["docs"], { query: "turbine" }))[0]?.key).toBe("1");
+    await second.stop();
+  });
+});
