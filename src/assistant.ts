@@ -11,7 +11,10 @@ import { loadPrompts } from "./prompts.ts";
 import type { MnemailStore } from "./store/mnemail-store.ts";
 import { openStore } from "./store/open-store.ts";
 
-/** What became of one email; `events` are proposals, nothing was sent or changed. */
+/**
+ * What became of one email. `id` is what feedback takes: the email's, with a suffix where the user has another email
+ * of that id. `events` are proposals: nothing was sent or changed.
+ */
 export interface EmailResult {
   id: string;
   status: "done" | "pending_review" | "failed";
@@ -89,7 +92,7 @@ async function handle(graph: EmailAssistant, userId: string, email: Email, usage
   try {
     const state = await graph.invoke({ email_input: { ...email } }, { configurable: { user_id: userId } });
     const { label, reason, draft, events, memories } = state;
-    return { id: email.id, status: "done", label, reason, draft, events, memories, usage: usage() };
+    return { id: state.email?.id ?? email.id, status: "done", label, reason, draft, events, memories, usage: usage() };
   } catch (error) {
     return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
   }

@@ -30,8 +30,7 @@ export interface Config {
   calendarPath: string | undefined;
 }
 
-/** What STORE_URL may be; used in messages and help texts. */
-export const STORE_URL_FORMS = "memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE";
+const STORE_URL_FORMS = "memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE (from a later version on)";
 
 const STORE_VARIABLES = ["STORE_URL", "USE_PERSISTENT_STORE", "POSTGRES_CONNECTION_STRING"] as const;
 const MODEL_VARIABLES = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "MNEMAIL_MODEL"] as const;
@@ -54,31 +53,30 @@ const storeSchema = z
     const url = raw.STORE_URL === undefined ? undefined : parseStoreUrl(raw.STORE_URL);
     const persistent = raw.USE_PERSISTENT_STORE === undefined ? undefined : parseBoolean(raw.USE_PERSISTENT_STORE);
     if (url === "unknown" || url === "no path" || url === "options") {
-      const problem = { unknown: "", "no path": ", but without a path", options: ", but memory: takes no options" }[
-        url
-      ];
-      return refuse("STORE_URL", `saw ${quote(maskUrl(raw.STORE_URL ?? ""))}${problem}; allowed: ${STORE_URL_FORMS}`);
+      const problem = { unknown: "", "no path": ", without a usable path", options: "; memory: takes no options" }[url];
+      refuse("STORE_URL", `saw ${nameUrl(raw.STORE_URL ?? "")}${problem}; allowed: ${STORE_URL_FORMS}`);
     }
     if (persistent === "unknown") {
-      return refuse("USE_PERSISTENT_STORE", `saw ${quote(raw.USE_PERSISTENT_STORE)}; allowed: true, false`);
+      refuse("USE_PERSISTENT_STORE", `saw ${quote(raw.USE_PERSISTENT_STORE)}; allowed: true, false`);
     }
     if (connection !== undefined && !isPostgresUrl(connection)) {
-      return refuse(
+      refuse(
         "POSTGRES_CONNECTION_STRING",
-        `saw ${quote(maskUrl(connection))}; allowed: postgres://USER:PASSWORD@HOST/DATABASE`,
+        `saw ${nameUrl(connection)}; allowed: postgres://USER:PASSWORD@HOST/DATABASE`,
       );
     }
+    if (context.issues.length > 0 || typeof url === "string" || persistent === "unknown") return z.NEVER;
     if (url !== undefined) {
       if (persistent !== undefined && persistent !== (url.backend !== "memory")) {
         return refuse(
           "STORE_URL",
-          `${quote(maskUrl(raw.STORE_URL ?? ""))} contradicts USE_PERSISTENT_STORE=${raw.USE_PERSISTENT_STORE}; unset one of the two`,
+          `${nameUrl(raw.STORE_URL ?? "")} contradicts USE_PERSISTENT_STORE=${raw.USE_PERSISTENT_STORE}; unset one of the two`,
         );
       }
       if (connection !== undefined && (url.backend !== "postgres" || url.url !== connection)) {
         return refuse(
           "STORE_URL",
-          `${quote(maskUrl(raw.STORE_URL ?? ""))} contradicts POSTGRES_CONNECTION_STRING; unset one of the two`,
+          `${nameUrl(raw.STORE_URL ?? "")} contradicts POSTGRES_CONNECTION_STRING; unset one of the two`,
         );
       }
       return url;
@@ -99,7 +97,10 @@ const modelSchema = z
   .object({
     production: z.boolean(),
     MNEMAIL_MODEL: z.enum(["stand-in", "openai"]).optional(),
-    OPENAI_API_KEY: z.string().optional(),
+    OPENAI_API_KEY: z
+      .string()
+      .regex(/^[\x21-\x7e]+$/)
+      .optional(),
     OPENAI_BASE_URL: z.url({ protocol: /^https?$/ }).optional(),
   })
   .transform((raw, context): ModelConfig => {
@@ -174,12 +175,16 @@ function renderIssue(issue: z.core.$ZodIssue, all: Environment): string {
   if (issue.code === "custom") return `${name}: ${issue.message}`;
   const allowed: Record<string, string> = {
     MNEMAIL_MODEL: "stand-in, openai",
+    OPENAI_API_KEY: "a key without blanks or line breaks",
     OPENAI_BASE_URL: "an http or https address such as http://127.0.0.1:11434/v1",
     MODEL_TIMEOUT_MS: "whole milliseconds from 100 to 600000",
     MODEL_MAX_RETRIES: "a whole number from 0 to 10",
     RESPOND_MAX_MODEL_CALLS: "a whole number from 1 to 20",
   };
-  return `${name}: saw ${quote(maskUrl(all[name] ?? ""))}; allowed: ${allowed[name] ?? issue.message}; correct or unset it`;
+  const value = all[name] ?? "";
+  const seen =
+    { OPENAI_API_KEY: "a value that cannot be a key", OPENAI_BASE_URL: nameUrl(value) }[name] ?? quote(value);
+  return `${name}: saw ${seen}; allowed: ${allowed[name] ?? issue.message}; correct or unset it`;
 }
 
 function readEnvironmentFile(path: string): Environment {
@@ -225,9 +230,18 @@ function quote(text: string | undefined): string {
   return JSON.stringify((text ?? "").slice(0, 120));
 }
 
-/** Hides what may be a password in a URL: its user information and its `password` parameter. */
-export function maskUrl(url: string): string {
-  return url.replace(/\/\/[^/\s]*@/, "//***@").replace(/([?&](?:ssl)?password=)[^&]*/gi, "$1***");
+/** Shows a URL without what may be secret in it: user information and query. Whole text that is no URL is hidden. */
+export function maskUrl(text: string): string {
+  if (!URL.canParse(text)) return "***";
+  const { protocol, username, host, pathname, search } = new URL(text);
+  return `${protocol}//${username ? "***@" : ""}${host}${pathname}${search ? "?***" : ""}`;
+}
+
+/** Names a URL that is not allowed by its scheme alone, since the rest may hold a password. */
+function nameUrl(text: string): string {
+  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(text)?.[0];
+  if (scheme !== undefined) return quote(scheme.length === text.length ? scheme : `${scheme}…`);
+  return /^[\w./-]{1,40}$/.test(text) ? quote(text) : "a value without a scheme";
 }
 
 /** The configuration as a flat list of names and values for people, secrets masked. */
@@ -239,13 +253,13 @@ export function renderConfig(config: Config): Record<string, string | number> {
           model: "openai",
           openai_api_key: maskSecret(config.model.apiKey),
           openai_base_url: maskUrl(config.model.baseUrl ?? "https://api.openai.com/v1"),
+          chat_model: config.chatModel,
+          embedding_model: config.embeddingModel,
         };
   return {
     environment: config.environment,
     store: renderStore(config.store),
     ...model,
-    chat_model: config.chatModel,
-    embedding_model: config.embeddingModel,
     model_timeout_ms: config.modelTimeoutMs,
     model_max_retries: config.modelMaxRetries,
     respond_max_model_calls: config.respondMaxModelCalls,

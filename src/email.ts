@@ -9,7 +9,7 @@ export const BODY_LIMIT = 20_000;
 const ADDRESS_LIMIT = 50_000;
 
 const address = z
-  .union([z.string(), z.array(z.string())])
+  .union([z.string(), z.array(z.string())], { error: 'expected an address such as "Ada <ada@example.com>"' })
   .transform((value) => oneLine(Array.isArray(value) ? value.join(", ") : value))
   .refine((value) => value.length <= ADDRESS_LIMIT, {
     message: `expected addresses of at most ${ADDRESS_LIMIT} characters`,
@@ -19,18 +19,19 @@ const sender = address.refine((value) => firstAddress(value) !== undefined, {
   message: 'expected a sender such as "Ada <ada@example.com>"',
 });
 const headerText = z.string().transform(oneLine);
-/** Inbox programs write `null` where they have nothing, as well as leaving the field out. */
-const absent = z.null().transform(() => undefined);
-
 const canonicalEmail = z.object({
-  id: z.string().trim().min(1).max(998).or(absent).optional(),
+  id: z
+    .union([z.string(), z.number().transform(String)])
+    .transform((id) => oneLine(cleanText(id)))
+    .pipe(z.string().min(1).max(998))
+    .optional(),
   from: sender,
-  to: address.or(absent).optional(),
-  cc: address.or(absent).optional(),
-  subject: headerText.or(absent).optional(),
-  body: z.string(),
-  date: headerText.or(absent).optional(),
-  thread_id: z.string().or(absent).optional(),
+  to: address.optional(),
+  cc: address.optional(),
+  subject: headerText.optional(),
+  body: z.string({ error: "expected the text of the email" }),
+  date: headerText.optional(),
+  thread_id: z.string().optional(),
   attachments: z.array(z.string()).optional(),
 });
 
@@ -69,19 +70,15 @@ function unifySpelling(value: unknown): unknown {
   if (!isRecord(value)) return value;
   const wrapped = value["email_input"] ?? value["email"];
   const inner = isRecord(wrapped) ? { ...value, ...wrapped } : value;
-  return {
-    ...inner,
-    from: inner["from"] ?? inner["author"],
-    body: inner["body"] ?? inner["email_thread"],
-  };
+  const email = { ...inner, from: inner["from"] ?? inner["author"], body: inner["body"] ?? inner["email_thread"] };
+  // Programs write null, or an empty id, where they have nothing.
+  return Object.fromEntries(
+    Object.entries(email).filter(([name, field]) => field !== null && !(name === "id" && field === "")),
+  );
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function oneLine(value: string): string {
-  return value.replace(/\s+/g, " ").trim();
 }
 
 function contentId(email: Email): string {
@@ -110,6 +107,15 @@ export function senderAddress(email: Pick<Email, "from">): string {
 // text from a person that a model still reads.
 const INVISIBLE = /(?![\t\n\v\f\r\u0085])[\p{Cc}\p{Cf}]/gu;
 const LINE_BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
+/** Splits text at every line break that a model or a terminal may honour. */
+export function splitLines(text: string): string[] {
+  return text.split(LINE_BREAK);
+}
+
+/** Puts text on one line: every run of white space and line breaks, NEL included, becomes one space. */
+export function oneLine(text: string): string {
+  return text.replace(/[\s\u0085]+/g, " ").trim();
+}
 
 /** Makes a stranger's text harmless to show: well-formed Unicode, no invisible or control characters. */
 export function cleanText(text: string): string {
@@ -121,8 +127,7 @@ export function cleanText(text: string): string {
  * section of the prompt or open another. Data, never instructions: use it in user and tool messages only.
  */
 export function quoteUntrusted(text: string, limit = BODY_LIMIT): string {
-  return cleanText(cutMiddle(text, limit))
-    .split(LINE_BREAK)
+  return splitLines(cleanText(cutMiddle(text, limit)))
     .map((line) => `> ${line}`.trimEnd())
     .join("\n");
 }

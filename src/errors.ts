@@ -19,11 +19,13 @@ export class MnemailError extends Error {
 
 /** One line for people: the message and, where there is one, the hint. Never a stack trace. */
 export function renderError(error: unknown): string {
-  const text =
-    error instanceof MnemailError && error.hint
-      ? `${error.message} (${error.hint})`
-      : error instanceof Error
-        ? error.message
-        : String(error);
-  return text.replace(/\s+/g, " ").trim();
+  return renderProblems(error).join("; ");
+}
+
+/** The lines of an error, one for each problem it reports; most report one. */
+export function renderProblems(error: unknown): string[] {
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = error instanceof MnemailError && error.hint ? ` (${error.hint})` : "";
+  const lines = error instanceof MnemailError ? message.split("\n") : [message];
+  return lines.map((line, i) => `${line}${i === lines.length - 1 ? hint : ""}`.replace(/\s+/g, " ").trim());
 }

@@ -12,7 +12,7 @@ export const LEARNABLE_PROMPTS = ["triage_ignore", "triage_notify", "triage_resp
 export type LearnablePrompt = (typeof LEARNABLE_PROMPTS)[number];
 
 /** The prompts that frame every request of their kind; nothing in them is learnt. */
-export const FRAMES = ["triage", "respond", "learn"] as const;
+const FRAMES = ["triage", "respond", "learn"] as const;
 
 /** One of {@link FRAMES}. */
 export type Frame = (typeof FRAMES)[number];

@@ -97,6 +97,15 @@ describe("which model answers", () => {
   });
 });
 
+test("problems of one kind of setting are all reported too", () => {
+  const problems = problemsOf({ STORE_URL: "x", USE_PERSISTENT_STORE: "y", POSTGRES_CONNECTION_STRING: "z" });
+  expect(problems.split("\n").map((line) => line.split(":")[0])).toEqual([
+    "STORE_URL",
+    "USE_PERSISTENT_STORE",
+    "POSTGRES_CONNECTION_STRING",
+  ]);
+});
+
 test("every problem is reported at once, with what was seen and what is allowed", () => {
   const problems = problemsOf({
     STORE_URL: "mongodb://x",
@@ -123,7 +132,21 @@ test("secrets are masked wherever settings are shown", () => {
   });
   const shown = JSON.stringify(renderConfig(config));
   for (const secret of ["p@ss", "ss@db", "hush", "sk-abcdef", "hidden"]) expect(shown).not.toContain(secret);
-  expect(problemsOf({ STORE_URL: "mysql://root:hunter2@db/x" })).not.toContain("hunter2");
+  for (const secretive of [
+    { STORE_URL: "mysql://root:hunter2@db/x" },
+    { STORE_URL: "host=db password=hunter2" },
+    { POSTGRES_CONNECTION_STRING: "host=db password=hunter2" },
+    { POSTGRES_CONNECTION_STRING: "postgres://me:hun/ter2hunter2@db/x" },
+    { OPENAI_BASE_URL: "me:hunter2@gateway.example/v1" },
+    { OPENAI_API_KEY: "sk-hunter2\nvalue" },
+    { STORE_URL: "sqlite:m.db", POSTGRES_CONNECTION_STRING: "postgres://me:hunter2@db/x" },
+  ]) {
+    expect(problemsOf(secretive)).not.toBe("");
+    expect(problemsOf(secretive)).not.toContain("hunter2");
+  }
+  expect(JSON.stringify(renderConfig(load({ OPENAI_BASE_URL: "https://m.example/v1?api_key=hush" })))).not.toContain(
+    "hush",
+  );
 });
 
 test("the configuration cannot be changed after it was read", () => {

@@ -36,8 +36,11 @@ describe("an email written as JSON", () => {
   });
 
   test("a header cannot smuggle in another header", () => {
-    const email = emailSchema.parse({ ...plain, subject: "Hi\r\nBcc: eve@example.com" });
-    expect(email.subject).toBe("Hi Bcc: eve@example.com");
+    for (const lineBreak of ["\r\n", "\r", "\u0085", "\u2028", "\v"]) {
+      const email = emailSchema.parse({ ...plain, subject: `Hi${lineBreak}From: eve@example.com` });
+      expect(email.subject).toBe("Hi From: eve@example.com");
+      expect(renderEmail(email).match(/^> From:/gm)).toHaveLength(1);
+    }
   });
 
   test("the sender's address is compared in lower case", () => {

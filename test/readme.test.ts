@@ -1,4 +1,7 @@
-import { readFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "./support/assistant.ts";
 import { runCli } from "./support/cli.ts";
@@ -44,6 +47,18 @@ describe("the README", () => {
     expect(outputs[0]).toContain("36 emails: 10 ignore, 11 notify, 15 respond, 0 failed");
     expect(outputs[3]).toContain("Always sign my emails with Nora L.");
     expect(JSON.parse(outputs[4] ?? "")).toMatchObject({ label: "ignore", memories: [{ kind: "semantic" }] });
+  });
+
+  test("its program runs as it stands", async () => {
+    const program = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+    const path = join(process.cwd(), "readme-program.ts");
+    writeFileSync(path, `${program}\nconsole.log(JSON.stringify({ label, draft }));`);
+    const { PATH = "" } = process.env;
+    const run = promisify(execFile)(process.execPath, ["--import", import.meta.resolve("tsx"), path], {
+      env: { PATH },
+    });
+    const { stdout } = await run.finally(() => rmSync(path));
+    expect(JSON.parse(stdout)).toMatchObject({ label: "respond", draft: { to: "tom@work.example" } });
   });
 
   test("its settings table names every variable the configuration reads, and no other", () => {

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { InMemoryStore } from "@langchain/langgraph";
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createEmailAssistant } from "../src/agent/graph.ts";
@@ -8,6 +7,8 @@ import { loadConfig } from "../src/config.ts";
 import { openInbox } from "../src/mail/inbox.ts";
 import { profileSchema } from "../src/memory/profile.ts";
 import { openModels } from "../src/models.ts";
+import { createMemoryDriver } from "../src/store/memory-driver.ts";
+import { MnemailStore } from "../src/store/mnemail-store.ts";
 import { email, openTestAssistant } from "./support/assistant.ts";
 
 const NORA = "nora.lindqvist@fjordlys.example";
@@ -74,8 +75,12 @@ describe("the sample week", () => {
 
 test("a node makes at most two store round trips before its first model call", async () => {
   const log: ("store" | "model")[] = [];
-  const store = new InMemoryStore();
-  const batch = store.batch.bind(store);
+  const store = await MnemailStore.open(createMemoryDriver());
+  const [batch, putIf] = [store.batch.bind(store), store.putIf.bind(store)];
+  store.putIf = (puts) => {
+    log.push("store");
+    return putIf(puts);
+  };
   store.batch = (operations) => {
     log.push("store");
     return batch(operations);

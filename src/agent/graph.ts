@@ -1,10 +1,10 @@
 import { AIMessage, RemoveMessage, ToolMessage } from "@langchain/core/messages";
 import { END, type LangGraphRunnableConfig, REMOVE_ALL_MESSAGES, START, StateGraph } from "@langchain/langgraph";
 import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
-import { type Email, emailSchema } from "../email.ts";
+import { type Email, emailSchema, quoteUntrusted } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import { Memory } from "../memory/memory.ts";
-import { type Draft, keepEmail, type ProposedEvent } from "../memory/records.ts";
+import { keepEmail } from "../memory/records.ts";
 import { addUsage, metered, NO_USAGE } from "../meter.ts";
 import { askForToolCalls, type Models } from "../models.ts";
 import { loadPrompts, type Prompts } from "../prompts.ts";
@@ -15,6 +15,20 @@ import { triage } from "./triage.ts";
 
 type State = typeof AssistantState.State;
 type Update = typeof AssistantState.Update;
+
+/** The state in which each email starts, whatever the thread held before. */
+const FRESH = {
+  problem: "",
+  label: null,
+  reason: "",
+  messages: [new RemoveMessage({ id: REMOVE_ALL_MESSAGES })],
+  draft: null,
+  events: [],
+  proposals: [],
+  memories: [],
+  answer_calls: 0,
+  usage: { ...NO_USAGE },
+} satisfies Update;
 
 /** The parts an assistant is made of. The caller owns the store, the checkpointer and the models. */
 export interface EmailAssistantParts {
@@ -55,26 +69,32 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
         return { ...update, usage: addUsage(state.usage, usage()) };
       });
 
+  // The input is cleared in a step of its own even when it is refused: a thread keeps the input of a step that throws,
+  // and would mix it into its next email.
   const receive = async (state: State, config: LangGraphRunnableConfig): Promise<Update> => {
-    userIdOf(config);
-    if (storeOf(config) !== store) {
-      throw new MnemailError("usage", "store: given to this run; give it to createEmailAssistant instead");
+    const cleared = Object.fromEntries(Object.keys(inputFields).map((name) => [name, null]));
+    try {
+      const userId = userIdOf(config);
+      if (state.user_id !== "" && state.user_id !== userId) {
+        throw new MnemailError("usage", "thread: belongs to another user; start a new one");
+      }
+      if (storeOf(config) !== store) {
+        throw new MnemailError("usage", "store: given to this run; give it to createEmailAssistant instead");
+      }
+      return { ...cleared, ...FRESH, user_id: userId, email: parseInput(state) };
+    } catch (error) {
+      return { ...cleared, problem: renderError(error) };
     }
-    return {
-      ...Object.fromEntries(Object.keys(inputFields).map((name) => [name, null])),
-      email: parseInput(state),
-      label: null,
-      reason: "",
-      messages: [new RemoveMessage({ id: REMOVE_ALL_MESSAGES })],
-      draft: null,
-      events: [],
-      memories: [],
-      answer_calls: 0,
-      usage: { ...NO_USAGE },
-    };
   };
 
-  const label = measured(async (state, userId) => triage(emailOf(state), userId, { memory, models, prompts }));
+  const refuse = async ({ problem }: State): Promise<Update> => {
+    throw new MnemailError("input", problem);
+  };
+
+  const label = measured(async (state, userId) => {
+    const { email, ...found } = await triage(emailOf(state), userId, { memory, models, prompts });
+    return { email, ...found };
+  });
 
   const respond = measured(async (state, userId) => {
     if (state.answer_calls >= respondMaxModelCalls) {
@@ -105,38 +125,42 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
   });
 
   const tools = measured(async (state, userId) => {
-    const context: ToolContext = { userId, email: emailOf(state), memory, calendarPath, now: now() };
     const last = state.messages.at(-1);
     const calls = AIMessage.isInstance(last) ? (last.tool_calls ?? []) : [];
     const messages: ToolMessage[] = [];
-    const events: ProposedEvent[] = [...state.events];
-    let draft: Draft | null = state.draft;
+    const events = [...state.events];
+    let { draft, proposals } = state;
     for (const call of calls) {
+      const context = { userId, email: emailOf(state), memory, calendarPath, proposals };
       const result = await callTool(call.name, call.args, context);
       messages.push(new ToolMessage({ content: result.text, tool_call_id: call.id ?? "", name: call.name }));
       draft = result.draft ?? draft;
+      proposals = result.proposals ?? proposals;
       if (result.event) events.push(result.event);
     }
-    return { messages, draft, events };
+    return { messages, draft, events, proposals };
   });
 
   const record = measured(async (state, userId) => {
     const email = emailOf(state);
-    const { label, reason, draft, events, memories } = state;
+    const { label, reason, draft, events, proposals, memories } = state;
     if (label === null) throw new MnemailError("input", `${email.id}: has no label yet`);
     const at = now().toISOString();
-    await memory.recordDecision(userId, email, { email: keepEmail(email), label, reason, draft, events, memories, at });
+    const decision = { email: keepEmail(email), label, reason, draft, events, memories, at };
+    await memory.recordDecision(userId, email, decision, proposals);
     return {};
   });
 
   const graph = new StateGraph({ state: AssistantState, input: InputState, context: contextSchema })
     .addNode("receive", receive)
+    .addNode("refuse", refuse)
     .addNode("triage", label)
     .addNode("respond", respond)
     .addNode("tools", tools)
     .addNode("record", record)
     .addEdge(START, "receive")
-    .addEdge("receive", "triage")
+    .addConditionalEdges("receive", (state) => (state.problem === "" ? "triage" : "refuse"), ["triage", "refuse"])
+    .addEdge("refuse", END)
     .addConditionalEdges("triage", (state) => (state.label === "respond" ? "respond" : "record"), ["respond", "record"])
     .addEdge("respond", "tools")
     .addConditionalEdges("tools", (state) => (state.draft === null ? "respond" : "record"), ["respond", "record"])
@@ -156,7 +180,9 @@ function storeOf({ store }: LangGraphRunnableConfig): unknown {
 }
 
 function parseInput(state: State): Email {
-  const parsed = emailSchema.safeParse(state.email_input ?? state);
+  const parsed = emailSchema.safeParse(
+    state.email_input ?? Object.fromEntries(Object.entries(state).filter(([name]) => Object.hasOwn(inputFields, name))),
+  );
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new MnemailError(
@@ -179,6 +205,6 @@ async function callTool(name: string, args: unknown, context: ToolContext): Prom
   } catch (error) {
     // The model can correct its arguments and work without a calendar; a store that fails ends the run.
     if (error instanceof MnemailError && error.code === "store") throw error;
-    return { text: `Failed: ${renderError(error)}` };
+    return { text: `Failed:\n${quoteUntrusted(renderError(error), 500)}` };
   }
 }

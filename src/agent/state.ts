@@ -1,14 +1,21 @@
 import { MessagesValue, StateSchema } from "@langchain/langgraph";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
-import { draftSchema, labelSchema, proposedEventSchema, usedMemorySchema } from "../memory/records.ts";
+import {
+  draftSchema,
+  labelSchema,
+  proposedEventSchema,
+  proposedFactSchema,
+  usedMemorySchema,
+} from "../memory/records.ts";
 import { NO_USAGE, usageSchema } from "../meter.ts";
 
 const text = (description: string) => z.string().nullable().optional().describe(description);
 
 /**
  * What a caller gives the graph: one email, as `email_input` or with its fields at the top, in either spelling
- * that `emailSchema` accepts. Everything is checked by the first node.
+ * that `emailSchema` accepts.
+ * The first node checks and clears all of it, so that the thread's next run finds nothing of this one's.
  */
 export const inputFields = {
   email_input: z
@@ -47,12 +54,15 @@ export const InputState = new StateSchema(inputFields);
 /** The state of one email's way through the graph. `usage` is what its nodes used so far. */
 export const AssistantState = new StateSchema({
   ...inputFields,
+  user_id: z.string().default("").describe("Whose thread this is"),
+  problem: z.string().default("").describe("Why the input was refused"),
   email: emailFields.nullable().default(null),
   label: labelSchema.nullable().default(null),
   reason: z.string().default(""),
   messages: MessagesValue,
   draft: draftSchema.nullable().default(null),
   events: z.array(proposedEventSchema).default(() => []),
+  proposals: z.array(proposedFactSchema).default(() => []),
   memories: z.array(usedMemorySchema).default(() => []),
   answer_calls: z.number().default(0),
   usage: usageSchema.default(() => ({ ...NO_USAGE })),
@@ -60,11 +70,11 @@ export const AssistantState = new StateSchema({
 
 /** What a run may be given as context, in place of `configurable`. */
 export const contextSchema = z.object({
-  user_id: z.string().optional().describe("Whose email this is, such as alice@example.com"),
+  user_id: z.string().nullish().describe("Whose email this is, such as alice@example.com"),
 });
 
 const configSchema = z.object({
-  configurable: z.looseObject({ user_id: z.string().optional(), langgraph_user_id: z.string().optional() }).optional(),
+  configurable: z.looseObject({ user_id: z.string().nullish(), langgraph_user_id: z.string().nullish() }).optional(),
   context: contextSchema.optional(),
 });
 
@@ -78,7 +88,7 @@ export function userIdOf(config: unknown): string {
   const parsed = configSchema.safeParse(config);
   const { configurable, context } = parsed.success ? parsed.data : {};
   const given = [configurable?.user_id, configurable?.langgraph_user_id, context?.user_id].filter(
-    (id): id is string => id !== undefined && id.trim() !== "",
+    (id): id is string => typeof id === "string" && id.trim() !== "",
   );
   const [userId, ...others] = new Set(given);
   if (userId === undefined) {

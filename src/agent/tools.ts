@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { addressList, type Email, firstAddress, quoteUntrusted, senderAddress } from "../email.ts";
+import { addressList, cleanText, type Email, oneLine, quoteUntrusted, senderAddress } from "../email.ts";
 import { loadCalendar, renderAvailability } from "../mail/calendar.ts";
 import { renderMemories } from "../memory/episodic.ts";
 import type { Memory } from "../memory/memory.ts";
-import type { Draft, ProposedEvent } from "../memory/records.ts";
+import type { Draft, ProposedEvent, ProposedFact } from "../memory/records.ts";
 
 const SEARCH_LIMIT = 5;
 const CONTENT_LIMIT = 2_000;
@@ -14,14 +14,16 @@ export interface ToolContext {
   email: Email;
   memory: Memory;
   calendarPath: string | undefined;
-  now: Date;
+  proposals: ProposedFact[];
 }
 
-/** What a tool did: the text the model is told, and what is recorded in the state. */
+/** What a tool did: the text the model is told, and what is recorded in the state; nothing is written before the end. */
 export interface ToolResult {
   text: string;
   draft?: Draft;
   event?: ProposedEvent;
+  /** All that the model wants to remember of this email so far. */
+  proposals?: ProposedFact[];
 }
 
 /** A tool of the assistant. Its schema is strict: what may be left out is nullable. */
@@ -56,7 +58,7 @@ const writeEmail = defineTool({
     const recipients = addressList(to);
     // A recipient that only the email's text names could leak what the draft says.
     if (recipients.length !== 1 || recipients[0] !== sender) {
-      return { text: `Refused: the recipient must be ${sender}, the sender of the email.` };
+      return { text: "Refused: the recipient must be the sender of the email, and nobody else." };
     }
     if (body.trim() === "") return { text: "Refused: the body is empty." };
     return { text: "Draft recorded.", draft: { to: sender, subject: oneLine(subject) || replySubject(email), body } };
@@ -67,7 +69,7 @@ const checkCalendar = defineTool({
   name: "check_calendar_availability",
   description: "Lists the free times of up to seven days, in the user's time zone and working hours.",
   schema: z.object({ days: z.array(z.string().describe("YYYY-MM-DD")) }),
-  async run({ days }, { userId, memory, calendarPath }) {
+  async run({ days }, { userId, email, memory, calendarPath }) {
     if (calendarPath === undefined) {
       return { text: "No calendar is configured: propose no time; say that a time will follow." };
     }
@@ -75,8 +77,9 @@ const checkCalendar = defineTool({
     const calendar = await loadCalendar(calendarPath).catch(() => undefined);
     if (calendar === undefined)
       return { text: "The calendar cannot be read: propose no time; say that one will follow." };
-    const profile = await memory.readProfile(userId);
-    const found = calendar.availability(days, { timeZone: profile.time_zone, workingHours: profile.working_hours });
+    const { profile, proposed } = await memory.readCalendar(userId, email.id);
+    const { time_zone: timeZone, working_hours: workingHours } = profile;
+    const found = calendar.availability(days, { timeZone, workingHours, taken: proposed });
     return { text: renderAvailability(found) };
   },
 });
@@ -92,17 +95,20 @@ const scheduleMeeting = defineTool({
   }),
   async run({ title, attendees, start, duration_minutes }, { email }) {
     const allowed = new Set([email.from, email.to, email.cc ?? ""].flatMap(addressList));
-    const stranger = attendees.find((attendee) => !allowed.has(firstAddress(attendee) ?? ""));
-    if (stranger !== undefined) return { text: `Refused: ${oneLine(stranger)} is not in From, To or Cc of the email.` };
-    if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(start) || Number.isNaN(Date.parse(start))) {
-      return { text: "Refused: start must be local time as YYYY-MM-DDTHH:MM." };
+    const parsed = attendees.map(addressList);
+    if (!parsed.every((addresses) => addresses.length === 1 && allowed.has(addresses[0] ?? ""))) {
+      return { text: "Refused: each attendee must be one address from From, To or Cc of the email." };
+    }
+    const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(start) && !Number.isNaN(Date.parse(`${start}Z`));
+    if (!isTime || !new Date(`${start}Z`).toISOString().startsWith(start)) {
+      return { text: "Refused: start must be a local time that exists, as YYYY-MM-DDTHH:MM." };
     }
     if (!Number.isInteger(duration_minutes) || duration_minutes < 5 || duration_minutes > 1_440) {
       return { text: "Refused: duration_minutes must be a whole number from 5 to 1440." };
     }
     return {
       text: "Event proposed to the user.",
-      event: { title: oneLine(title), attendees, start, duration_minutes },
+      event: { title: oneLine(cleanText(title)), attendees: parsed.flat(), start, duration_minutes },
     };
   },
 });
@@ -116,19 +122,21 @@ const manageMemory = defineTool({
     action: z.enum(["create", "update", "delete"]),
     id: z.string().nullable().describe("The id of the proposal to update or delete; null to create"),
   }),
-  async run({ content, action, id }, { userId, email, memory, now }) {
-    const kept = content === null ? null : oneLine(content);
-    if (action !== "delete" && (kept === null || kept === "" || kept.length > CONTENT_LIMIT)) {
+  async run({ content, action, id }, { proposals }) {
+    const kept = oneLine(cleanText(content ?? ""));
+    if (action !== "delete" && (kept === "" || kept.length > CONTENT_LIMIT)) {
       return { text: `Refused: content must be a sentence of at most ${CONTENT_LIMIT} characters.` };
     }
     if (action === "create") {
-      const key = await memory.proposeFact(userId, kept ?? "", email, now.toISOString());
-      return { text: `Proposed to the user as ${key}.` };
+      const fact = { id: `proposal-${proposals.length + 1}`, content: kept };
+      return { text: `Will be proposed to the user as ${fact.id}.`, proposals: [...proposals, fact] };
     }
-    const revised = id !== null && (await memory.reviseProposal(userId, id, action === "delete" ? null : kept));
-    return {
-      text: revised ? `Done: ${action} ${id}.` : "Refused: only a proposal that waits for the user can be changed.",
-    };
+    if (!proposals.some((fact) => fact.id === id)) {
+      return { text: "Refused: only what was proposed for this email can be changed." };
+    }
+    const others = proposals.filter((fact) => fact.id !== id);
+    const revised = action === "update" && id !== null ? [...others, { id, content: kept }] : others;
+    return { text: `Done: ${action}.`, proposals: revised };
   },
 });
 
@@ -146,10 +154,6 @@ const searchMemory = defineTool({
 export const AGENT_TOOLS: ReadonlyMap<string, AgentTool> = new Map(
   [writeEmail, checkCalendar, scheduleMeeting, manageMemory, searchMemory].map((tool) => [tool.name, tool]),
 );
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
-}
 
 function replySubject(email: Email): string {
   return /^re:/i.test(email.subject) ? email.subject : `Re: ${email.subject}`;

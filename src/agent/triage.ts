@@ -16,6 +16,8 @@ const answerSchema = z.object({
 
 /** What triage decided, and the memories that went into it. */
 export interface Triage {
+  /** The email, under an id of its own where the user has another email of the same id. */
+  email: Email;
   label: Label;
   reason: string;
   memories: UsedMemory[];
@@ -51,5 +53,10 @@ export async function triage(
       new HumanMessage(`${examples}The email to label:\n\n<email>\n${renderEmail(email)}\n</email>`),
     ],
   });
-  return { label, reason, memories: [...usedRules(Object.values(known.prompts)), ...usedExamples(known.examples)] };
+  return {
+    email: known.email,
+    label,
+    reason,
+    memories: [...usedRules(Object.values(known.prompts)), ...usedExamples(known.examples)],
+  };
 }

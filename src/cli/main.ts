@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
-import { MnemailError, renderError } from "../errors.ts";
+import { MnemailError, renderProblems } from "../errors.ts";
+import { note } from "./output.ts";
 
 // Each command imports its own work when it runs, so that `--help` loads no LangChain module.
 
@@ -104,7 +105,7 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
-    for (const line of renderError(error).split("\n")) console.error(`mnemail: ${line}`);
+    for (const problem of renderProblems(error)) note(problem);
     process.exitCode = error instanceof MnemailError && error.code === "usage" ? 2 : 1;
   }
 }

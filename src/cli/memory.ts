@@ -34,7 +34,7 @@ function render(user: string, { procedural, semantic, episodic }: UserMemory): s
   );
   const memories = episodic.map(
     ({ key, status, record }) =>
-      `  [${shorten(key)}] ${shorten(record.content, 2_000)}${status === "pending" ? " (pending: not used until you approve it)" : ""}`,
+      `  [${shorten(key)}] ${shorten(record.content, 2_000)}${status === "pending" ? ` (pending, from mail of ${shorten(record.person ?? "a stranger")}: not used)` : ""}`,
   );
   return [
     `Memory of ${user}`,

@@ -3,7 +3,7 @@ import { styleText } from "node:util";
 import { z } from "zod";
 import type { EmailResult, OpenAssistant } from "../assistant.ts";
 import { loadConfig } from "../config.ts";
-import { cleanText, type Email, senderAddress } from "../email.ts";
+import { cleanText, type Email, senderAddress, splitLines } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import { loadCalendar } from "../mail/calendar.ts";
 import { type InboxEntry, openInbox } from "../mail/inbox.ts";
@@ -41,6 +41,7 @@ export async function run(rawOptions: unknown): Promise<number> {
     ...(calendarPath ? { calendarPath } : {}),
     ...(now ? { now: () => now } : {}),
   });
+  if (calendarPath === undefined) note("calendar: none, so no times are proposed (set --calendar or CALENDAR_PATH)");
   if (profile) await assistant.memory.saveProfile(options.user, profile);
   const tally = new Map<string, number>();
   let total: Usage = { ...NO_USAGE };
@@ -91,7 +92,7 @@ function withoutEvents({ events: _, ...result }: EmailResult): Omit<EmailResult,
 
 const COLORS = { ignore: "gray", notify: "yellow", respond: "green", failed: "red" } as const;
 
-/** One line: label, sender, subject, reason, then what was proposed, remembered and drafted. */
+/** One line: label, sender, subject, reason, what was proposed, remembered and drafted, and the id for feedback. */
 function renderResult(result: EmailResult, email: Email | undefined, wholeDrafts: boolean): string {
   const outcome = result.label ?? "failed";
   const label = styleText(COLORS[outcome], outcome.padEnd(7), { stream: process.stdout, validateStream: true });
@@ -107,6 +108,7 @@ function renderResult(result: EmailResult, email: Email | undefined, wholeDrafts
       ...result.events.map((event) => `proposed: ${renderEvent(event)}`),
       ...renderMemories(result.memories),
       ...(result.draft && !wholeDrafts ? [`draft: ${shorten(result.draft.body, 80)}`] : []),
+      `id: ${shorten(result.id, 1_000)}`,
     ].join(" | "),
   ].join("  ");
   if (!result.draft || !wholeDrafts) return line;
@@ -129,14 +131,13 @@ function renderTotals(tally: ReadonlyMap<string, number>, total: Usage): string 
   const outcomes = ["ignore", "notify", "respond", "failed"].map((name) => `${tally.get(name) ?? 0} ${name}`);
   const emails = [...tally.values()].reduce((sum, n) => sum + n, 0);
   return [
-    `\n${emails} emails: ${outcomes.join(", ")}`,
+    `\n${emails} ${emails === 1 ? "email" : "emails"}: ${outcomes.join(", ")}`,
     `${total.model_calls} model calls, ${total.input_tokens} input and ${total.output_tokens} output tokens, ${total.embedding_calls} embedding calls, ${total.store_round_trips} store round trips, ${(total.ms / 1000).toFixed(1)} s`,
   ].join("\n");
 }
 
 function indent(text: string): string {
-  return cleanText(text)
-    .split("\n")
+  return splitLines(cleanText(text))
     .map((line) => `        | ${line}`.trimEnd())
     .join("\n");
 }

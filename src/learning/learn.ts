@@ -1,7 +1,6 @@
-import { randomUUID } from "node:crypto";
 import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { z } from "zod";
-import { cleanText, quoteUntrusted, renderEmail } from "../email.ts";
+import { quoteUntrusted } from "../email.ts";
 import { MnemailError } from "../errors.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { DecisionRecord, Label } from "../memory/records.ts";
@@ -10,7 +9,6 @@ import { LEARNABLE_PROMPTS, type Prompts } from "../prompts.ts";
 import { checkProposal } from "./check.ts";
 
 const FEEDBACK_LIMIT = 4_000;
-const SHOWN_BODY_LIMIT = 2_000;
 
 const proposalSchema = z.object({
   target: z.enum([...LEARNABLE_PROMPTS, "memory"]).describe("what the feedback is about"),
@@ -34,7 +32,7 @@ export type Change =
 /**
  * Turns feedback into memory: a relabel becomes an example, without a model call; words become one rule of the
  * right prompt or one fact, by one model call whose proposal is checked against the words. Only what the user
- * typed can become a rule; an email beside it is context.
+ * typed can become a rule: the model is shown nothing else. All changes are written together or not at all.
  *
  * @throws MnemailError for feedback that says nothing, an unknown email, or a proposal that fails its checks;
  * then nothing was changed.
@@ -55,22 +53,24 @@ export async function learn(
   if (label !== undefined && emailId === undefined) {
     throw new MnemailError("usage", "feedback: --label needs --email ID, the email it is the label of");
   }
+  if (emailId?.trim() === "") throw new MnemailError("usage", "feedback: --email: saw an empty id");
   const decision = emailId === undefined ? undefined : await findDecision(memory, userId, emailId);
   const at = now().toISOString();
-  // The fallible half comes first: when the proposal is refused, the relabel is not half of a change.
-  const proposal = text === "" ? undefined : await propose(text, decision, models, prompts);
+  const proposal = text === "" ? undefined : await propose(text, models, prompts);
+  const example = decision && label !== undefined ? { email: decision.email, label } : undefined;
+  const said = proposal && { text: proposal.text, origin: { actor: "user", at, evidence: proposal.evidence } };
+  const { rule, fact } = await memory.learn(userId, at, {
+    example,
+    fact: proposal?.target === "memory" ? proposal.text : undefined,
+    rule: said && proposal.target !== "memory" ? { prompt: proposal.target, ...said } : undefined,
+  });
   const changes: Change[] = [];
   if (decision && label !== undefined) {
-    await memory.rememberExample(userId, decision.email, label, at);
     changes.push({ kind: "example", key: decision.email.id, label, was: decision.label, changed: true });
   }
-  if (proposal?.target === "memory") {
-    const { key, added } = await memory.rememberFact(userId, proposal.text, at);
-    changes.push({ kind: "fact", key, text: proposal.text, changed: added });
-  } else if (proposal) {
-    const origin = { actor: "user", at, evidence: proposal.evidence };
-    const rule = { id: randomUUID(), text: proposal.text, origin };
-    const { version, added } = await memory.addRule(userId, proposal.target, rule);
+  if (proposal && fact) changes.push({ kind: "fact", key: fact.key, text: proposal.text, changed: fact.added });
+  if (proposal && rule) {
+    const { version, added } = rule;
     changes.push({ kind: "rule", prompt: proposal.target, text: proposal.text, version, changed: added });
   }
   return changes;
@@ -79,21 +79,23 @@ export async function learn(
 async function findDecision(memory: Memory, userId: string, emailId: string): Promise<DecisionRecord> {
   const decision = await memory.findDecision(userId, emailId);
   if (decision) return decision;
-  throw new MnemailError("input", `email ${emailId}: not among the emails processed for ${userId}`, "run it first");
+  throw new MnemailError(
+    "input",
+    `email ${emailId}: not among the emails processed for ${userId}`,
+    "run it first; the ids are at the end of each line that run prints",
+  );
 }
 
-async function propose(text: string, decision: DecisionRecord | undefined, models: Models, prompts: Prompts) {
-  const beside = decision
-    ? `\n\nIt is about this email, which was labelled ${decision.label}:\n\n<email>\n${renderEmail(decision.email, SHOWN_BODY_LIMIT)}\n</email>`
-    : "";
+/** The model sees the user's words alone: what a stranger wrote cannot find its way into a rule. */
+async function propose(text: string, models: Models, prompts: Prompts) {
   const proposal = await askForJson(models.chat, {
     name: "learn",
     schema: proposalSchema,
     messages: [
       new SystemMessage(prompts.learn.text),
-      new HumanMessage(`<feedback>\n${quoteUntrusted(text)}\n</feedback>${beside}`),
+      new HumanMessage(`<feedback>\n${quoteUntrusted(text)}\n</feedback>`),
     ],
   });
   checkProposal(proposal, text);
-  return { ...proposal, text: cleanText(proposal.text).trim() };
+  return { ...proposal, text: proposal.text.trim() };
 }

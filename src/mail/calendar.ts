@@ -52,7 +52,14 @@ export interface Calendar {
    * days that do not exist, no days or too many, a zone that does not exist, an event that ends before it starts, and
    * repetitions that take too long.
    */
-  availability(days: string[], options: { timeZone: string; workingHours: WorkingHours }): DayAvailability[];
+  availability(days: string[], options: AvailabilityOptions): DayAvailability[];
+}
+
+/** Whose clocks and hours count; `taken` are times that the file does not know of: local YYYY-MM-DDTHH:MM, minutes. */
+export interface AvailabilityOptions {
+  timeZone: string;
+  workingHours: WorkingHours;
+  taken?: { start: string; duration_minutes: number }[];
 }
 
 const time = z.string().regex(/^(?:[01]\d|2[0-3]):[0-5]\d$/, "expected a time such as 09:00");
@@ -86,7 +93,7 @@ export async function loadCalendar(path: string): Promise<Calendar> {
   const events = parseEvents(text, work);
   return {
     path,
-    availability(days, { timeZone, workingHours }) {
+    availability(days, { timeZone, workingHours, taken = [] }) {
       const zone = ianaZone(timeZone);
       if (!zone)
         throw new MnemailError("calendar", `Unknown time zone ${show(timeZone)}: expected one such as Europe/Oslo.`);
@@ -95,7 +102,12 @@ export async function loadCalendar(path: string): Promise<Calendar> {
       const busyTimes = daysInARow(midnights).flatMap(({ start, end }) =>
         busyIntervals(events, zone, { start: zone.instant(start), end: zone.instant(end) }, work),
       );
-      return midnights.map((midnight) => availabilityOf(midnight, zone, workingHours, busyTimes));
+      const takenTimes = taken.map(({ start, duration_minutes }): Interval => {
+        const from = zone.instant(Date.parse(`${start}Z`));
+        return { start: from, end: from + duration_minutes * MINUTE };
+      });
+      const times = [...busyTimes, ...takenTimes];
+      return midnights.map((midnight) => availabilityOf(midnight, zone, workingHours, times));
     },
   };
 }

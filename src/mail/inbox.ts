@@ -121,7 +121,7 @@ function readJson(value: unknown, at: Place): InboxEntry {
   if (parsed.success) return { status: "read", email: parsed.data, notes: emailNotes(parsed.data) };
   const inner = isObject(value) && isObject(value["email_input"]) ? { ...value, ...value["email_input"] } : value;
   const own = isObject(inner) && typeof inner["id"] === "string" ? inner["id"].trim() : "";
-  const id = emailSchema.safeParse({ from: "a@b", body: "", id: own }).success ? own : at.id;
+  const id = emailSchema.safeParse({ from: "a@b", body: "", id: own }).data?.id === own ? own : at.id;
   const [issues, more] = [parsed.error.issues.slice(0, 3).map(renderIssue), parsed.error.issues.length - 3];
   return unreadable({ ...at, id }, [...issues, ...(more > 0 ? [`and ${more} more`] : [])].join("; "));
 }

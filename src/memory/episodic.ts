@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Item, PutOperation, SearchOperation } from "@langchain/langgraph-checkpoint";
-import { cleanText, type Email, quoteUntrusted, senderAddress } from "../email.ts";
+import { type Email, oneLine, quoteUntrusted, senderAddress } from "../email.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
+import type { ConditionalPut } from "../store/operations.ts";
 import { type DecisionRecord, type MemoryRecord, memoryRecordSchema, type UsedMemory } from "./records.ts";
 import { similarityText } from "./semantic.ts";
 
@@ -13,9 +14,6 @@ export interface EpisodicMemory {
   key: string;
   record: MemoryRecord;
 }
-
-/** The paths of a fact that are embedded. */
-export const FACT_INDEX = ["content"];
 
 /** What is recalled before an email is answered: the facts nearest to it, and the last exchanges with its sender. */
 export function recall(namespaces: UserNamespaces, email: Email): [SearchOperation, SearchOperation] {
@@ -52,6 +50,29 @@ export function usedMemories(memories: readonly EpisodicMemory[]): UsedMemory[] 
   return memories.map(({ key, record }) => ({ kind: "episodic", key, content: record.content }));
 }
 
+/** The put of what a model wants to remember of an email: not indexed, since it is never recalled before approval. */
+export function proposalPut(namespaces: UserNamespaces, email: Email, content: string, at: string): PutOperation {
+  const value = {
+    content,
+    kind: "fact",
+    trust: "mail",
+    person: senderAddress(email),
+    source: email.id,
+    at,
+  } satisfies MemoryRecord;
+  return { namespace: namespaces.pending, key: `pending-${hash(email.id + content)}`, value, index: false };
+}
+
+/** The put of a fact that the user stated. Its key is its content's, so that saying it again adds nothing. */
+export function factPut(namespaces: UserNamespaces, content: string, at: string): ConditionalPut {
+  const value = { content, kind: "fact", trust: "user", at } satisfies MemoryRecord;
+  return { namespace: namespaces.collection, key: `fact-${hash(content)}`, value, expected: null, index: ["content"] };
+}
+
+function hash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
 /**
  * The record of an exchange, written by code when an email is finished. It holds who, when and what was done,
  * and no word of the email, so that recalling it cannot carry a stranger's instructions. One per email: running
@@ -64,22 +85,22 @@ export function conversationPut(namespaces: UserNamespaces, email: Email, decisi
       ? `an answer was drafted${decision.events.length > 0 ? " and a meeting proposed" : ""}`
       : "the user was notified";
   const value = {
-    content: `${cleanText(person).slice(0, 254)} wrote${dayOf(email)}; ${done}`,
+    content: `${nameOf(person)} wrote${dayOf(email)}; ${done}`,
     kind: "conversation",
     trust: "mail",
     person,
     source: email.id,
     at: decision.at,
   } satisfies MemoryRecord;
-  const key = `conversation-${createHash("sha256").update(email.id).digest("hex").slice(0, 16)}`;
-  return { namespace: namespaces.collection, key, value, index: false };
+  return { namespace: namespaces.collection, key: `conversation-${hash(email.id)}`, value, index: false };
+}
+
+/** A quoted local part (RFC 5321 §4.1.2) can hold whole sentences; such a sender is not named. */
+function nameOf(person: string): string {
+  return /^[\p{L}\p{N}.!#$%&'*+/=?^_`{|}~-]{1,64}@[\p{L}\p{N}.-]{1,190}$/u.test(person) ? person : "the sender";
 }
 
 function dayOf(email: Email): string {
   const time = Date.parse(email.date ?? "");
   return Number.isNaN(time) ? "" : ` on ${new Date(time).toISOString().slice(0, 10)}`;
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

@@ -1,22 +1,34 @@
 import { randomUUID } from "node:crypto";
 import type { BaseStore, Operation, OperationResults } from "@langchain/langgraph-checkpoint";
-import { type Email, senderAddress } from "../email.ts";
+import type { Email } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import { count } from "../meter.ts";
-import { LEARNABLE_PROMPTS, type LearnablePrompt, type Prompts } from "../prompts.ts";
-import { type ConditionalPut, MnemailStore } from "../store/mnemail-store.ts";
+import { hashText, LEARNABLE_PROMPTS, type LearnablePrompt, type Prompts } from "../prompts.ts";
+import { inTurn, putIf } from "../store/conditional-put.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
-import { conversationPut, type EpisodicMemory, FACT_INDEX, readMemories, recall } from "./episodic.ts";
+import type { ConditionalPut } from "../store/operations.ts";
+import { conversationPut, type EpisodicMemory, factPut, proposalPut, readMemories, recall } from "./episodic.ts";
 import { initialise, promptPut, readPrompt, type UserPrompt } from "./procedural.ts";
 import { PROFILE_KEY, type Profile, profileSchema } from "./profile.ts";
-import { type DecisionRecord, decisionRecordSchema, type Label, type MemoryRecord, type Rule } from "./records.ts";
-import { type Example, examplePut, nearestExamples, readExamples } from "./semantic.ts";
+import {
+  type DecisionRecord,
+  decisionRecordSchema,
+  type KeptEmail,
+  type Label,
+  type ProposedEvent,
+  type ProposedFact,
+  proposedEventsSchema,
+  type Rule,
+} from "./records.ts";
+import { type Example, examplePut, nearestExamples, readExamples, similarityText } from "./semantic.ts";
 
-const PAGE = 200;
-const COMMIT_ATTEMPTS = 8;
+const PAGE = 10_000;
+const COMMIT_ATTEMPTS = 20;
 
 /** What triage reads: three prompts, the nearest examples and the profile. */
 export interface TriageMemory {
+  /** The email, under an id of its own where the user has another email of the same id. */
+  email: Email;
   prompts: { ignore: UserPrompt; notify: UserPrompt; respond: UserPrompt };
   examples: Example[];
   profile: Profile;
@@ -27,6 +39,19 @@ export interface AnswerMemory {
   instructions: UserPrompt;
   memories: EpisodicMemory[];
   profile: Profile;
+}
+
+/** What the user's feedback teaches; each part may be absent. */
+export interface Lesson {
+  example?: { email: KeptEmail; label: Label } | undefined;
+  fact?: string | undefined;
+  rule?: { prompt: LearnablePrompt; text: string; origin: Rule["origin"] } | undefined;
+}
+
+/** What became of a {@link Lesson}; `added` is false for what was known already. */
+export interface Learnt {
+  fact?: { key: string; added: boolean };
+  rule?: { version: number; added: boolean };
 }
 
 /** All that is kept about one user, by kind. */
@@ -64,15 +89,24 @@ export class Memory {
         { namespace: at.prompts, key: "triage_notify" },
         { namespace: at.prompts, key: "triage_respond" },
         { namespace: at.profile, key: PROFILE_KEY },
+        { namespace: at.decisions, key: email.id },
         nearestExamples(at, email),
       ]),
     );
-    const [ignoreItem, notifyItem, respondItem, profile, examples] = read ?? [null, null, null, null, []];
+    const [ignoreItem, notifyItem, respondItem, profile, decided, examples] = read ?? [
+      null,
+      null,
+      null,
+      null,
+      null,
+      [],
+    ];
     const ignore = readPrompt("triage_ignore", ignoreItem, this.#prompts);
     const notify = readPrompt("triage_notify", notifyItem, this.#prompts);
     const respond = readPrompt("triage_respond", respondItem, this.#prompts);
     if (read) await this.#initialise(at, [ignore, notify, respond]);
     return {
+      email: distinguish(email, decided?.value),
       prompts: { ignore, notify, respond },
       examples: readExamples(examples),
       profile: this.#parseProfile(profile?.value),
@@ -99,10 +133,16 @@ export class Memory {
     };
   }
 
-  /** The user's profile; of a user who gave none, the defaults. */
-  async readProfile(userId: string): Promise<Profile> {
-    const [item] = await this.#batch([{ namespace: userNamespaces(userId).profile, key: PROFILE_KEY }]);
-    return this.#parseProfile(item?.value);
+  /** The user's profile, and the events that were proposed for other emails than the one named. */
+  async readCalendar(userId: string, emailId: string): Promise<{ profile: Profile; proposed: ProposedEvent[] }> {
+    const at = userNamespaces(userId);
+    const [profile, items] = await this.#batch([
+      { namespace: at.profile, key: PROFILE_KEY },
+      { namespacePrefix: at.events, limit: PAGE },
+    ]);
+    const others = items.filter(({ key }) => key !== emailId);
+    const proposed = others.flatMap(({ value }) => proposedEventsSchema.safeParse(value).data?.events ?? []);
+    return { profile: this.#parseProfile(profile?.value), proposed };
   }
 
   /** Facts that the user said or approved, best match first. Pending ones are never found. */
@@ -113,45 +153,20 @@ export class Memory {
     return readMemories(items);
   }
 
-  /** Keeps a fact the user stated; it is recalled from now on. Saying it again adds nothing. */
-  async rememberFact(userId: string, content: string, at: string): Promise<{ key: string; added: boolean }> {
-    const { collection } = userNamespaces(userId);
-    const known = (await this.#all(collection, { kind: "fact", content }))[0];
-    if (known) return { key: known.key, added: false };
-    const key = randomUUID();
-    const value = { content, kind: "fact", trust: "user", at } satisfies MemoryRecord;
-    await this.#batch([{ namespace: collection, key, value, index: FACT_INDEX }]);
-    return { key, added: true };
-  }
-
-  /** Keeps what a model wants to remember while it handles mail, for the user to approve. Returns its key. */
-  async proposeFact(userId: string, content: string, email: Email, at: string): Promise<string> {
-    const { pending } = userNamespaces(userId);
-    const same = (await this.#all(pending, { content }))[0];
-    if (same) return same.key;
-    const key = randomUUID();
-    const person = senderAddress(email);
-    const value = { content, kind: "fact", trust: "mail", person, source: email.id, at } satisfies MemoryRecord;
-    await this.#batch([{ namespace: pending, key, value, index: false }]);
-    return key;
-  }
-
-  /** Changes or withdraws (content null) a proposal that still waits for the user. False: there is no such one. */
-  async reviseProposal(userId: string, key: string, content: string | null): Promise<boolean> {
-    const { pending } = userNamespaces(userId);
-    const [item] = await this.#batch([{ namespace: pending, key }]);
-    if (!item) return false;
-    const value = content === null ? null : { ...item.value, content };
-    await this.#batch([{ namespace: pending, key, value, index: false }]);
-    return true;
-  }
-
-  /** Records what was decided about an email, and that there was an exchange with its sender, in one batch. */
-  async recordDecision(userId: string, email: Email, decision: DecisionRecord): Promise<void> {
+  /** Records what became of an email, in one batch: the decision, the exchange, and what waits for the user. */
+  async recordDecision(
+    userId: string,
+    email: Email,
+    decision: DecisionRecord,
+    proposals: readonly ProposedFact[],
+  ): Promise<void> {
     const at = userNamespaces(userId);
+    const { events, label } = decision;
     await this.#batch([
       { namespace: at.decisions, key: email.id, value: decision, index: false },
-      ...(decision.label === "ignore" ? [] : [conversationPut(at, email, decision)]),
+      { namespace: at.events, key: email.id, value: events.length > 0 ? { events } : null, index: false },
+      ...(label === "ignore" ? [] : [conversationPut(at, email, decision)]),
+      ...proposals.map(({ content }) => proposalPut(at, email, content, decision.at)),
     ]);
   }
 
@@ -162,26 +177,43 @@ export class Memory {
     return record.success ? record.data : undefined;
   }
 
-  /** Makes an email an example with the user's label, or corrects the label it has. */
-  async rememberExample(userId: string, email: DecisionRecord["email"], label: Label, at: string): Promise<void> {
-    await this.#batch([examplePut(userNamespaces(userId), email, label, at)]);
+  /**
+   * Learns an example, a fact and a rule, all or none of what is given. The example corrects an earlier label; a
+   * fact or rule that is known adds nothing; a new rule makes a new version of its prompt. Two writers at once
+   * lose nothing: who finds something changed reads it again and adds to that.
+   */
+  async learn(userId: string, at: string, lesson: Lesson): Promise<Learnt> {
+    return inTurn(this.#store, userId, async () => {
+      for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt += 1) {
+        const { puts, learnt } = await this.#prepare(userNamespaces(userId), at, lesson);
+        if (puts.length === 0 || (await this.#putIf(puts))) return learnt;
+      }
+      throw new MnemailError("store", `memory changed ${COMMIT_ATTEMPTS} times while it was updated`, "try again");
+    });
   }
 
-  /**
-   * Adds a rule to a prompt as a new version. Two writers at once lose nothing: who finds the prompt changed
-   * reads it again and adds to that. Returns the version, and whether the rule was new.
-   */
-  async addRule(userId: string, name: LearnablePrompt, rule: Rule): Promise<{ version: number; added: boolean }> {
-    const at = userNamespaces(userId);
-    for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt += 1) {
-      const [item] = await this.#batch([{ namespace: at.prompts, key: name }]);
-      const prompt = readPrompt(name, item, this.#prompts);
-      const same = (other: Rule) => other.text.toLowerCase() === rule.text.toLowerCase();
-      if (prompt.rules.some(same)) return { version: prompt.version, added: false };
-      const next = { base: prompt.base, rules: [...prompt.rules, rule], version: prompt.version + 1 };
-      if (await this.#putIf([promptPut(prompt, at.prompts, next)])) return { version: next.version, added: true };
+  async #prepare(at: UserNamespaces, time: string, { example, fact, rule }: Lesson) {
+    const factWrite = fact === undefined ? undefined : factPut(at, fact, time);
+    const [known, item] = await this.#batch([
+      { namespace: at.collection, key: factWrite?.key ?? "none" },
+      { namespace: at.prompts, key: rule?.prompt ?? LEARNABLE_PROMPTS[0] },
+    ]);
+    const puts: ConditionalPut[] = example ? [examplePut(at, example.email, example.label, time)] : [];
+    const learnt: Learnt = {};
+    if (factWrite) {
+      learnt.fact = { key: factWrite.key, added: known === null };
+      if (known === null) puts.push(factWrite);
     }
-    throw new MnemailError("store", `${name}: changed ${COMMIT_ATTEMPTS} times while it was updated`, "try again");
+    if (rule) {
+      const prompt = readPrompt(rule.prompt, item, this.#prompts);
+      const isKnown = prompt.rules.some(({ text }) => text.toLowerCase() === rule.text.toLowerCase());
+      const next = { id: randomUUID(), text: rule.text, origin: rule.origin };
+      const version = isKnown ? prompt.version : prompt.version + 1;
+      learnt.rule = { version, added: !isKnown };
+      if (!isKnown)
+        puts.push(promptPut(prompt, at.prompts, { base: prompt.base, rules: [...prompt.rules, next], version }));
+    }
+    return { puts, learnt };
   }
 
   /** Keeps the user's profile. */
@@ -205,10 +237,13 @@ export class Memory {
     };
   }
 
+  /** Who loses the race against another first reader finds the same defaults written. */
   async #initialise(at: UserNamespaces, prompts: readonly UserPrompt[]): Promise<void> {
     const puts = prompts.flatMap((prompt) => initialise(prompt, at.prompts));
-    // Who loses the race against another first reader finds the same defaults written.
-    if (puts.length > 0) await this.#putIf(puts);
+    if (puts.length === 0) return;
+    await this.#putIf(puts).catch((error: unknown) =>
+      this.#warn(`the default prompts cannot be written: ${renderError(error)}`),
+    );
   }
 
   #parseProfile(value: unknown): Profile {
@@ -241,11 +276,15 @@ export class Memory {
     return this.#store.batch(operations);
   }
 
-  /** On a store that is not ours the condition cannot be checked: the last writer wins there. */
-  async #putIf(puts: ConditionalPut[]): Promise<boolean> {
+  async #putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
     count("store_round_trips");
-    if (this.#store instanceof MnemailStore) return this.#store.putIf(puts);
-    await this.#store.batch(puts.map(({ expected: _, ...put }) => put));
-    return true;
+    return putIf(this.#store, puts);
   }
+}
+
+/** Message-IDs are the sender's choice: an email may not take the place of another that came before it. */
+function distinguish(email: Email, decided: unknown): Email {
+  const earlier = decisionRecordSchema.safeParse(decided).data?.email;
+  if (!earlier || similarityText(earlier) === similarityText(email)) return email;
+  return { ...email, id: `${email.id}#${hashText(similarityText(email)).slice(0, 8)}` };
 }

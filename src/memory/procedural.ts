@@ -1,6 +1,6 @@
 import type { Item } from "@langchain/langgraph-checkpoint";
 import { hashText, type LearnablePrompt, type Prompts } from "../prompts.ts";
-import type { ConditionalPut } from "../store/mnemail-store.ts";
+import type { ConditionalPut } from "../store/operations.ts";
 import { type PromptRecord, promptRecordSchema, type Rule, type UsedMemory } from "./records.ts";
 
 /**

@@ -14,7 +14,7 @@ export type Label = z.infer<typeof labelSchema>;
  * Whose word a record is: `user` is what the user said or did, `mail` is derived from a stranger's text. What is
  * derived from both is `mail`.
  */
-export const trustSchema = z.enum(["user", "mail"]);
+const trustSchema = z.enum(["user", "mail"]);
 
 /** One learnt rule of a prompt, with the user's words it rests on. */
 export const ruleSchema = z.object({
@@ -32,9 +32,9 @@ export type Rule = z.infer<typeof ruleSchema>;
  */
 export const promptRecordSchema = z.looseObject({
   prompt: z.string().min(1),
-  rules: z.array(ruleSchema).default([]),
-  version: z.int().min(0).default(0),
-  default_hash: z.string().optional(),
+  rules: z.array(ruleSchema).catch([]),
+  version: z.int().min(0).catch(0),
+  default_hash: z.string().optional().catch(undefined),
 });
 
 /** See {@link promptRecordSchema}. */
@@ -102,6 +102,15 @@ export const proposedEventSchema = z.object({
 
 /** See {@link proposedEventSchema}. */
 export type ProposedEvent = z.infer<typeof proposedEventSchema>;
+
+/** What a model wants to remember of an email. `id` names it to the model while it works on that email. */
+export const proposedFactSchema = z.object({ id: z.string(), content: z.string() });
+
+/** See {@link proposedFactSchema}. */
+export type ProposedFact = z.infer<typeof proposedFactSchema>;
+
+/** The events proposed for one email. */
+export const proposedEventsSchema = z.looseObject({ events: z.array(proposedEventSchema) });
 
 /** One memory that went into a decision or a draft: a learnt rule, an example, or what is known of people. */
 export const usedMemorySchema = z.object({

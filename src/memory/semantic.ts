@@ -12,7 +12,7 @@ import {
 } from "./records.ts";
 
 /** How many of the nearest examples triage is shown. */
-export const NEAREST_EXAMPLES = 4;
+const NEAREST_EXAMPLES = 4;
 
 const EXAMPLE_BODY_LIMIT = 1_000;
 

@@ -131,7 +131,9 @@ function respond(request: ChatRequest): Answer | undefined {
     ? `I propose ${start.replace("T", " at ")}, for ${minutes} minutes.`
     : calendar === undefined
       ? "My answer will follow."
-      : "I found no free time yet; a proposal will follow.";
+      : /calendar (?:is configured|cannot be read)/.test(calendar)
+        ? "A time will follow."
+        : "I found no free time yet; a proposal will follow.";
   const subject = /^re\s*:/i.test(mail.subject) ? mail.subject : `Re: ${mail.subject}`.trim();
   const memories = blocks.find(({ tag }) => tag === "memories")?.lines.length ?? 0;
   const rules = rulesOf(request);

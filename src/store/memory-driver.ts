@@ -59,7 +59,7 @@ export function createMemoryDriver(): RowDriver {
       );
       const now = new Date();
       if (applied) for (const each of batch.writes) write(each, now);
-      return { gets, scans, namespaces, applied };
+      return { gets, scans, namespaces, applied, unreadable: 0 };
     },
     async claimEmbeddingModel(model) {
       if ([...rows.values()].every((row) => row.vectors.length === 0)) embeddingModel = model;

@@ -1,8 +1,6 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import {
   BaseStore,
-  type GetOperation,
-  InvalidNamespaceError,
   type Item,
   type ListNamespacesOperation,
   type Operation,
@@ -12,15 +10,19 @@ import {
   type SearchOperation,
 } from "@langchain/langgraph-checkpoint";
 import { matchesFilter } from "./filter.ts";
-import { rankByVector, rankByWords, textsAtPath } from "./ranking.ts";
 import {
-  type FieldVector,
-  isBelow,
-  type JsonObject,
-  type RowDriver,
-  type RowWrite,
-  type ScannedRow,
-} from "./row-driver.ts";
+  type ConditionalPut,
+  equalities,
+  isGet,
+  isListNamespaces,
+  isPut,
+  isSearch,
+  validateAddress,
+  validateSearch,
+  validateValue,
+} from "./operations.ts";
+import { rankByVector, rankByWords, textsAtPath } from "./ranking.ts";
+import { type FieldVector, isBelow, type RowDriver, type RowWrite, type ScannedRow } from "./row-driver.ts";
 
 /** Characters of one text that are embedded; models refuse more than some 8,000 tokens. */
 const EMBEDDED_TEXT_LIMIT = 8_000;
@@ -33,15 +35,6 @@ export interface StoreIndex {
   model: string;
   /** Paths that are embedded when a put names none; `$`, the whole value, by default. */
   fields?: string[];
-}
-
-/** A put that holds only while the stored value equals `expected` (null: while there is none). */
-export interface ConditionalPut {
-  namespace: string[];
-  key: string;
-  value: JsonObject;
-  expected: JsonObject | null;
-  index?: false | string[];
 }
 
 /**
@@ -77,7 +70,7 @@ export class MnemailStore extends BaseStore {
     const inForce = await driver.claimEmbeddingModel(index.model);
     if (inForce === index.model) return new MnemailStore(driver, index, warn);
     warn(
-      `memory holds vectors of the embedding model "${inForce}", not of "${index.model}": it is searched by words alone`,
+      `memory holds vectors of the embedding model "${inForce}", not of "${index.model}": it is searched by words alone (another STORE_URL starts afresh)`,
     );
     return new MnemailStore(driver, undefined, warn);
   }
@@ -89,8 +82,12 @@ export class MnemailStore extends BaseStore {
   /**
    * Puts all or nothing: when one expectation fails, nothing is written and the answer is false. This is how
    * two writers at once lose no update (compare-and-set on the value that was read).
+   *
+   * @throws TypeError when two puts are of one address.
    */
   async putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
+    const addresses = new Set(puts.map(({ namespace, key }) => JSON.stringify([namespace, key])));
+    if (addresses.size < puts.length) throw new TypeError("putIf: expected one put for each address");
     return (await this.#run([...puts])).applied;
   }
 
@@ -111,15 +108,21 @@ export class MnemailStore extends BaseStore {
       ...new Map(operations.filter(isPut).map((op) => [JSON.stringify([op.namespace, op.key]), op])).values(),
     ];
     for (const op of [...gets, ...puts]) validateAddress(op.namespace, op.key);
-    for (const op of searches) validatePrefix(op.namespacePrefix);
+    for (const op of puts) validateValue(op.value);
+    for (const op of searches) validateSearch(op);
 
     const { writes, queries } = await this.#embed(puts, searches);
     const result = await this.#driver.run({
       gets: gets.map(({ namespace, key }) => ({ namespace, key })),
-      scans: searches.map((op) => ({ prefix: op.namespacePrefix, withVectors: queries.has(op.query ?? "") })),
+      scans: searches.map((op) => ({
+        prefix: op.namespacePrefix,
+        withVectors: queries.has(op.query ?? ""),
+        equal: equalities(op.filter),
+      })),
       listNamespaces: operations.some(isListNamespaces),
       writes,
     });
+    if (result.unreadable > 0) this.#warnOnce(`${result.unreadable} records cannot be read and are left out`);
     return {
       applied: result.applied,
       results: operations.map((op): Item | null | SearchItem[] | string[][] | undefined => {
@@ -146,7 +149,7 @@ export class MnemailStore extends BaseStore {
         return embedding ? [{ field, embedding }] : [];
       });
       const write: RowWrite = { namespace: op.namespace, key: op.key, value: op.value, vectors: embedded };
-      return "expected" in op ? { ...write, expected: op.expected } : write;
+      return "expected" in op && op.expected !== undefined ? { ...write, expected: op.expected } : write;
     });
     const found = new Map([...vectors].filter(([text]) => queries.has(text)));
     for (const [text, vector] of found) this.#rememberQuery(text, vector);
@@ -162,8 +165,7 @@ export class MnemailStore extends BaseStore {
       const found = await this.#index.embeddings.embedDocuments(inputs);
       for (const [i, text] of missing.entries()) {
         const vector = found[i];
-        if (!vector?.length)
-          throw new TypeError(`embeddings: asked for ${missing.length} vectors, got ${found.length}`);
+        if (!vector?.length) throw new TypeError("embeddings: the model answered with no vector");
         vectors.set(text, Float32Array.from(vector));
       }
     } catch (error) {
@@ -227,38 +229,4 @@ function selectNamespaces(all: readonly string[][], op: ListNamespacesOperation)
   distinct.sort(([a], [b]) => (a < b ? -1 : 1));
   const offset = op.offset ?? 0;
   return distinct.slice(offset, offset + (op.limit ?? 100)).map(([, namespace]) => namespace);
-}
-
-function validateAddress(namespace: string[], key: string): void {
-  if (namespace.length === 0) throw new InvalidNamespaceError("namespace: saw none; expected at least one label");
-  if (namespace[0] === "langgraph")
-    throw new InvalidNamespaceError('namespace: the root label "langgraph" is reserved');
-  validatePrefix(namespace);
-  if (typeof key !== "string" || key === "") throw new TypeError("key: expected a string that is not empty");
-}
-
-function validatePrefix(namespace: string[]): void {
-  for (const label of namespace) {
-    if (typeof label !== "string" || label === "" || label.includes(".")) {
-      throw new InvalidNamespaceError(
-        `namespace label: saw ${JSON.stringify(label)}; expected text that is not empty and has no "."`,
-      );
-    }
-  }
-}
-
-function isPut(op: Operation | ConditionalPut): op is PutOperation | ConditionalPut {
-  return "value" in op;
-}
-
-function isSearch(op: Operation | ConditionalPut): op is SearchOperation {
-  return "namespacePrefix" in op;
-}
-
-function isGet(op: Operation | ConditionalPut): op is GetOperation {
-  return "key" in op && !("value" in op);
-}
-
-function isListNamespaces(op: Operation | ConditionalPut): op is ListNamespacesOperation {
-  return !isPut(op) && !isSearch(op) && !isGet(op);
 }

@@ -1,7 +1,7 @@
 import { MnemailError } from "../errors.ts";
 
 /** The root label of everything Mnemail keeps about a user except the four prompts. */
-export const ROOT = "email_assistant";
+const ROOT = "email_assistant";
 
 const RESERVED_ROOTS = ["langgraph", ROOT];
 const USER_ID_LIMIT = 512;
@@ -39,7 +39,7 @@ function escapeCodeUnit(character: string): string {
   return unit > 0xff ? `=u${hex.padStart(4, "0")}` : `=${hex.padStart(2, "0")}`;
 }
 
-/** Where each kind of memory of one user is kept (DESIGN §4 in `docs/architecture.md`). */
+/** Where each kind of memory of one user is kept (`docs/architecture.md`, Memory). */
 export interface UserNamespaces {
   /** Procedural memory: the four prompts. */
   prompts: string[];
@@ -51,6 +51,8 @@ export interface UserNamespaces {
   pending: string[];
   /** What was decided about each processed email. */
   decisions: string[];
+  /** The events proposed for each email, so that no time is proposed twice. */
+  events: string[];
   /** The user's profile. */
   profile: string[];
 }
@@ -64,6 +66,7 @@ export function userNamespaces(userId: string): UserNamespaces {
     collection: [ROOT, label, "collection"],
     pending: [ROOT, label, "pending"],
     decisions: [ROOT, label, "decisions"],
+    events: [ROOT, label, "events"],
     profile: [ROOT, label, "profile"],
   };
 }

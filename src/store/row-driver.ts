@@ -34,18 +34,25 @@ export interface RowWrite {
 /** What one transaction does: every read sees the state before the writes. */
 export interface RowBatch {
   gets: { namespace: string[]; key: string }[];
-  /** Rows whose namespace begins with `prefix`, compared label by label, newest update first. */
-  scans: { prefix: string[]; withVectors: boolean }[];
+  /**
+   * Rows whose namespace begins with `prefix`, compared label by label, newest update first. A driver may leave out
+   * rows whose top-level texts differ from `equal`; the store filters again.
+   */
+  scans: { prefix: string[]; withVectors: boolean; equal: Record<string, string> }[];
   listNamespaces: boolean;
   writes: RowWrite[];
 }
 
-/** Results in the order of the batch. `applied` is false when an expectation failed: then nothing was written. */
+/**
+ * Results in the order of the batch. `applied` is false when an expectation failed: then nothing was written.
+ * `unreadable` counts rows that scans left out because they cannot be read; a get of such a row throws.
+ */
 export interface RowBatchResult {
   gets: (Row | null)[];
   scans: ScannedRow[][];
   namespaces: string[][];
   applied: boolean;
+  unreadable: number;
 }
 
 /**

@@ -96,6 +96,18 @@ describe("mnemail run", () => {
     expect(stderr).not.toMatch(/^\s+at /m);
   });
 
+  test("a stranger's text cannot steer the terminal or forge a line", async () => {
+    using folder = temporaryFolder();
+    const evil = "\u001b]0;PWNED\u0007\u001b[2J\rx\u0085mnemail: all fine\u009b2J";
+    const mail = { ...question, id: `id${evil}`, subject: evil, body: "", from: `${evil} <tom@work.example>` };
+    writeFileSync(folder.path("inbox.json"), JSON.stringify([mail]));
+    for (const format of ["--drafts", "--json"]) {
+      const { stdout, stderr } = await run(folder, folder.path("inbox.json"), format);
+      expect(stdout + stderr).not.toMatch(/(?!\n)\p{Cc}/u);
+      expect(stderr.split("\n").filter((line) => line.startsWith("mnemail: all fine"))).toEqual([]);
+    }
+  });
+
   test("plain in-memory storage is lost at exit, and says so; SQLite survives it", async () => {
     using folder = temporaryFolder();
     const shown = async (store: string) => {
@@ -143,7 +155,7 @@ describe("failures are one line that names the email or the setting, and memory 
       ["memory", "show", "--user", ANA],
       { STORE_URL: "mysql://x" },
       1,
-      /STORE_URL: saw "mysql:\/\/x"; allowed: memory:, sqlite:PATH/,
+      /STORE_URL: saw "mysql:…"; allowed: memory:, sqlite:PATH/,
     ],
     [
       "PostgreSQL, which comes later",

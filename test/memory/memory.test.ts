@@ -1,6 +1,8 @@
+import { InMemoryStore } from "@langchain/langgraph";
 import { describe, expect, test } from "vitest";
 import { Memory } from "../../src/memory/memory.ts";
-import { hashText, loadPrompts, type Prompts } from "../../src/prompts.ts";
+import { keepEmail } from "../../src/memory/records.ts";
+import { hashText, type LearnablePrompt, loadPrompts, type Prompts } from "../../src/prompts.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
@@ -9,10 +11,18 @@ import { email, temporaryFolder } from "../support/assistant.ts";
 const ANA = "ana";
 const prompts = loadPrompts();
 const mail = email({ body: "Hello" });
-const rule = (text: string) => ({
-  id: text,
-  text,
-  origin: { actor: "user", at: "2026-03-02T09:00:00Z", evidence: text },
+const decision = {
+  email: keepEmail(mail),
+  label: "ignore" as const,
+  reason: "",
+  draft: null,
+  events: [],
+  memories: [],
+  at: "2026-03-02T09:00:00Z",
+};
+const AT = "2026-03-02T09:00:00Z";
+const rule = (prompt: LearnablePrompt, text: string) => ({
+  rule: { prompt, text, origin: { actor: "user", at: AT, evidence: text } },
 });
 const openMemory = async (own: Prompts = prompts) => {
   const store = await MnemailStore.open(createMemoryDriver());
@@ -39,7 +49,7 @@ describe("the prompts of a user", () => {
     const stores = await Promise.all([1, 2].map(() => MnemailStore.open(openSqliteDriver(folder.path("m.db")))));
     const memories = stores.map((store) => new Memory(store, prompts));
     const texts = Array.from({ length: 6 }, (_, i) => `Rule ${i}`);
-    await Promise.all(texts.map((text, i) => memories[i % 2]?.addRule(ANA, "agent_instructions", rule(text))));
+    await Promise.all(texts.map((text, i) => memories[i % 2]?.learn(ANA, AT, rule("agent_instructions", text))));
     const learnt = (await memories[0]?.readAll(ANA))?.procedural.find(({ name }) => name === "agent_instructions");
     expect(learnt?.rules.map(({ text }) => text).sort()).toEqual(texts);
     expect(learnt?.version).toBe(6);
@@ -49,7 +59,7 @@ describe("the prompts of a user", () => {
   test("follow a new release's default when the user never changed them, and only then", async () => {
     const { store, memory } = await openMemory();
     await memory.readForTriage(ANA, mail);
-    await memory.addRule(ANA, "triage_notify", rule("Notify me of storms"));
+    await memory.learn(ANA, AT, rule("triage_notify", "Notify me of storms"));
     const renewed = (text: string) => ({ ...prompts.triage_ignore, text });
     const next = new Memory(store, {
       ...prompts,
@@ -68,7 +78,7 @@ describe("the prompts of a user", () => {
     const { store, memory } = await openMemory();
     await store.put([ANA], "agent_instructions", { prompt: "Write like a pirate.", theirs: 1 }, false);
     expect((await memory.readForAnswer(ANA, mail)).instructions.text).toBe("Write like a pirate.");
-    await memory.addRule(ANA, "agent_instructions", rule("Sign with Ana."));
+    await memory.learn(ANA, AT, rule("agent_instructions", "Sign with Ana."));
     expect((await store.get([ANA], "agent_instructions"))?.value).toMatchObject({
       prompt: "Write like a pirate.\n\nRules from the user:\n- Sign with Ana.",
       version: 1,
@@ -76,10 +86,45 @@ describe("the prompts of a user", () => {
     });
   });
 
+  test("keep every rule when many are learnt at once, on any LangGraph store", async () => {
+    const texts = Array.from({ length: 20 }, (_, i) => `Rule ${i}`);
+    for (const store of [new InMemoryStore(), await MnemailStore.open(createMemoryDriver())]) {
+      const memory = new Memory(store, prompts);
+      await Promise.all([
+        memory.readForTriage(ANA, mail),
+        ...texts.map((text) => memory.learn(ANA, AT, rule("triage_ignore", text))),
+      ]);
+      const [ignore] = (await memory.readAll(ANA)).procedural;
+      expect(ignore?.rules.map(({ text }) => text).sort()).toEqual(texts.toSorted());
+      expect(ignore?.version).toBe(20);
+    }
+  });
+
+  test("of another program are used although its other fields are not ours", async () => {
+    const { store, memory } = await openMemory();
+    await store.put([ANA], "triage_ignore", { prompt: "MY OWN", version: "2026-01", rules: null }, false);
+    expect((await memory.readForTriage(ANA, mail)).prompts.ignore.text).toBe("MY OWN");
+    await memory.learn(ANA, AT, rule("triage_ignore", "Ignore sales"));
+    expect((await store.get([ANA], "triage_ignore"))?.value["prompt"]).toMatch(/^MY OWN\n\nRules from the user:/);
+  });
+
+  test("are the defaults when they cannot be written yet, and that is said", async () => {
+    const { store } = await openMemory();
+    const warnings: string[] = [];
+    store.putIf = () => Promise.reject(new Error("locked"));
+    const memory = new Memory(store, prompts, (line) => warnings.push(line));
+    expect((await memory.readForTriage(ANA, mail)).prompts.ignore.text).toBe(prompts.triage_ignore.text);
+    expect(warnings).toEqual(["the default prompts cannot be written: locked"]);
+  });
+
   test("learn the same rule once", async () => {
     const { memory } = await openMemory();
-    expect(await memory.addRule(ANA, "triage_ignore", rule("Ignore sales"))).toEqual({ version: 1, added: true });
-    expect(await memory.addRule(ANA, "triage_ignore", rule("ignore sales"))).toEqual({ version: 1, added: false });
+    expect(await memory.learn(ANA, AT, rule("triage_ignore", "Ignore sales"))).toEqual({
+      rule: { version: 1, added: true },
+    });
+    expect(await memory.learn(ANA, AT, rule("triage_ignore", "ignore sales"))).toEqual({
+      rule: { version: 1, added: false },
+    });
   });
 
   test("when the store cannot be read, the defaults serve for that run and nothing is written", async () => {
@@ -101,16 +146,15 @@ describe("the prompts of a user", () => {
 describe("facts", () => {
   test("that the user stated twice are kept once", async () => {
     const { memory } = await openMemory();
-    const first = await memory.rememberFact(ANA, "Tom is on leave on Fridays.", "t");
-    expect(await memory.rememberFact(ANA, "Tom is on leave on Fridays.", "t")).toEqual({
-      key: first.key,
-      added: false,
-    });
+    const fact = "Tom is on leave on Fridays.";
+    const first = await memory.learn(ANA, AT, { fact });
+    expect(await memory.learn(ANA, AT, { fact })).toEqual({ fact: { key: first.fact?.key, added: false } });
+    expect((await memory.readAll(ANA)).episodic).toHaveLength(1);
   });
 
   test("that a model proposes are never found by a search", async () => {
     const { memory } = await openMemory();
-    await memory.proposeFact(ANA, "Tom is trusted", mail, "t");
+    await memory.recordDecision(ANA, mail, decision, [{ id: "proposal-1", content: "Tom is trusted" }]);
     expect(await memory.searchFacts(ANA, "Tom is trusted", 10)).toEqual([]);
     expect((await memory.readForAnswer(ANA, mail)).memories).toEqual([]);
   });
@@ -118,8 +162,8 @@ describe("facts", () => {
 
 test("examples: a corrected label replaces the earlier one", async () => {
   const { memory } = await openMemory();
-  await memory.rememberExample(ANA, mail, "ignore", "t1");
-  await memory.rememberExample(ANA, mail, "notify", "t2");
+  await memory.learn(ANA, AT, { example: { email: mail, label: "ignore" } });
+  await memory.learn(ANA, AT, { example: { email: mail, label: "notify" } });
   expect((await memory.readAll(ANA)).semantic).toMatchObject([{ key: mail.id, record: { label: "notify" } }]);
 });
 

@@ -180,6 +180,26 @@ export function describeStore(name: string, open: StoreFactory): void {
       expect(await store.listNamespaces({})).toEqual([]);
     });
 
+    test.each([
+      ["a value that is a list", "k", [1]],
+      ["a value that holds a BigInt", "k", { n: 1n }],
+      ["a key with a NUL", "a\0b", { n: 1 }],
+      ["a key with half a character", "a\ud800", { n: 1 }],
+      ["an empty key", "", { n: 1 }],
+    ])("%s is refused, and nothing of its batch is stored", async (_, key, value) => {
+      const good = { namespace: ["v"], key: "good", value: { n: 1 }, index: false as const };
+      const bad = { namespace: ["v"], key, value: Object(value), index: false as const };
+      await expect(store.batch([good, bad])).rejects.toThrow(TypeError);
+      expect(await store.search(["v"])).toEqual([]);
+    });
+
+    test.each([{ limit: -1 }, { limit: 1.5 }, { offset: -1 }, { limit: Number.NaN }])(
+      "a search with %j is refused",
+      async (options) => {
+        await expect(store.search(["v"], options)).rejects.toThrow(/expected a whole number from 0/);
+      },
+    );
+
     test("text of any language, emoji and quotes comes back letter for letter", async () => {
       const text = `Grüße 你好 🎉 'single' "double" \\ ; DROP TABLE store; -- \n\t`;
       await store.put(["t"], text, { text }, false);

@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import Database from "libsql";
 import { describe, expect, test } from "vitest";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
@@ -46,6 +46,47 @@ describe("the SQLite file", () => {
     expect((await store.get(["user_123"], "live"))?.value).toEqual({ prompt: "Grüße" });
     expect(await store.get(["user_123"], "gone")).toBeNull();
     expect((await store.search(["user_123"])).map(({ key }) => key).sort()).toEqual(["kept", "live"]);
+    await store.stop();
+  });
+
+  test("takes a batch whole or not at all", async () => {
+    using folder = temporaryFolder();
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")));
+    const other = new Database(folder.path("m.db"));
+    other.exec(
+      "CREATE TRIGGER t BEFORE INSERT ON store WHEN NEW.key = 'bad' BEGIN SELECT RAISE(ABORT, 'refused by a test'); END",
+    );
+    other.close();
+    const put = (key: string) => ({ namespace: ["a"], key, value: { n: 1 }, index: false as const });
+    await expect(store.batch([put("good"), put("bad")])).rejects.toThrow("refused by a test");
+    expect(await store.get(["a"], "good")).toBeNull();
+    await store.put(["a"], "after", { n: 1 }, false);
+    expect(await store.get(["a"], "after")).not.toBeNull();
+    await store.stop();
+  });
+
+  test("with one damaged record gives the others, and says so; the record is not taken for absent", async () => {
+    using folder = temporaryFolder();
+    const warnings: string[] = [];
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")), {
+      warn: (line) => warnings.push(line),
+    });
+    await store.put(["a"], "good", { n: 1 }, false);
+    const other = new Database(folder.path("m.db"));
+    other.exec("INSERT INTO store (prefix, key, value) VALUES ('a', 'bad', '{ not json')");
+    other.close();
+    expect((await store.search(["a"], { filter: { n: 1 } })).map(({ key }) => key)).toEqual(["good"]);
+    expect(warnings).toEqual(["1 records cannot be read and are left out"]);
+    await expect(store.get(["a"], "bad")).rejects.toThrow(/m\.db/);
+    await expect(store.putIf([{ namespace: ["a"], key: "bad", value: {}, expected: null }])).rejects.toThrow(/m\.db/);
+    await store.stop();
+  });
+
+  test("that was removed while in use is reported at the next write, not written to in vain", async () => {
+    using folder = temporaryFolder();
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")));
+    rmSync(folder.path("m.db"));
+    await expect(store.put(["a"], "k", { n: 1 }, false)).rejects.toThrow("was removed or replaced while it was in use");
     await store.stop();
   });
 

@@ -1,0 +1,38 @@
+import type { BaseStore } from "@langchain/langgraph-checkpoint";
+import { jsonEqual } from "./json-equal.ts";
+import { MnemailStore } from "./mnemail-store.ts";
+import type { ConditionalPut } from "./operations.ts";
+
+const queues = new WeakMap<BaseStore, Map<string, Promise<unknown>>>();
+
+/**
+ * Runs `run` after everything of the same name on the same store has ended, within this process. Writers that
+ * would only make each other's conditional puts fail wait for their turn instead.
+ */
+export async function inTurn<T>(store: BaseStore, name: string, run: () => Promise<T>): Promise<T> {
+  const queue = queues.get(store) ?? new Map<string, Promise<unknown>>();
+  queues.set(store, queue);
+  const turn = (queue.get(name) ?? Promise.resolve()).then(run, run);
+  const ended = turn.catch(() => {});
+  queue.set(name, ended);
+  try {
+    return await turn;
+  } finally {
+    if (queue.get(name) === ended) queue.delete(name);
+  }
+}
+
+/**
+ * Puts all or nothing, on condition that each stored value is the one expected. On our own stores this is atomic.
+ * On any other `BaseStore` it is a read, a comparison and a batch in turn: safe within one process, while between
+ * processes the last writer wins.
+ */
+export async function putIf(store: BaseStore, puts: readonly ConditionalPut[]): Promise<boolean> {
+  if (store instanceof MnemailStore) return store.putIf(puts);
+  return inTurn(store, "put if", async () => {
+    const stored = await store.batch(puts.map(({ namespace, key }) => ({ namespace, key })));
+    const holds = puts.every(({ expected }, i) => expected === undefined || jsonEqual(stored[i]?.value, expected));
+    if (holds) await store.batch(puts.map(({ expected: _, ...put }) => put));
+    return holds;
+  });
+}
