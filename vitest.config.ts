@@ -5,5 +5,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // The default leaves one core idle, which on two cores is half of them; most tests wait for processes.
+    maxWorkers: "100%",
+    // No test file leaves anything behind in a module; loading LangChain for each of them takes longer than they do.
+    isolate: false,
   },
 });
