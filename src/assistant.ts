@@ -3,6 +3,7 @@ import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
 import { renderError } from "./errors.ts";
 import { type Change, type Feedback, learn } from "./learning/learn.ts";
+import { loadCalendar } from "./mail/calendar.ts";
 import { Memory } from "./memory/memory.ts";
 import type { Draft, Label, ProposedEvent, UsedMemory } from "./memory/records.ts";
 import { metered, type Usage } from "./meter.ts";
@@ -33,7 +34,7 @@ export interface OpenAssistant extends AsyncDisposable {
   memory: Memory;
   /** One line: which model answers. */
   modelDescription: string;
-  /** Handles one email. Never throws: a failure is reported in the result, and memory is as it was before. */
+  /** Handles one email. Never throws: a failure is reported in the result, and nothing of the email is remembered. */
   handle(userId: string, email: Email): Promise<EmailResult>;
   /** Learns from feedback. @throws MnemailError as {@link learn}. */
   learn(userId: string, feedback: Feedback): Promise<{ changes: Change[]; usage: Usage }>;
@@ -43,13 +44,14 @@ export interface OpenAssistant extends AsyncDisposable {
  * Opens the assistant that a configuration describes: models, store, memory and graph. The one place where the
  * parts meet; every entry point (CLI, LangGraph server, scripts) goes through it.
  *
- * @throws MnemailError for a store or prompt that cannot be opened.
+ * @throws MnemailError for a store, prompt or calendar that cannot be read.
  */
 export async function openAssistant(
   config: Config,
   options: { warn?: (line: string) => void; now?: () => Date } = {},
 ): Promise<OpenAssistant> {
   const prompts = loadPrompts();
+  if (config.calendarPath !== undefined) await loadCalendar(config.calendarPath);
   const models = await openModels(config);
   const warn = options.warn ?? (() => {});
   const now = options.now ?? (() => new Date());

@@ -227,7 +227,8 @@ function isPostgresUrl(text: string): boolean {
 }
 
 function quote(text: string | undefined): string {
-  return JSON.stringify((text ?? "").slice(0, 120));
+  // A key may have ended up in the wrong variable.
+  return JSON.stringify((text ?? "").replace(/^sk-.*/s, "sk-…").slice(0, 120));
 }
 
 /** Shows a URL without what may be secret in it: user information and query. Whole text that is no URL is hidden. */

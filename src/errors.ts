@@ -1,5 +1,8 @@
 /** The closed set of reasons for which Mnemail stops, used to choose exit codes and to route failures. */
-export type ErrorCode = "usage" | "config" | "input" | "store" | "model" | "calendar" | "limit";
+export const ERROR_CODES = ["usage", "config", "input", "store", "model", "calendar", "limit"] as const;
+
+/** One of {@link ERROR_CODES}. */
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /**
  * The one error type a user of Mnemail meets: a code to branch on, one line that names the input and what

@@ -18,7 +18,7 @@ type Update = typeof AssistantState.Update;
 
 /** The state in which each email starts, whatever the thread held before. */
 const FRESH = {
-  problem: "",
+  problem: null,
   label: null,
   reason: "",
   messages: [new RemoveMessage({ id: REMOVE_ALL_MESSAGES })],
@@ -51,8 +51,8 @@ export interface EmailAssistantParts {
  * user named by `configurable.user_id`. The store is injected at compile time and again by `withConfig`, since
  * the LangGraph dev server replaces the first with its own.
  *
- * A run throws MnemailError for an email that is none, a missing user id, a model or store that fails; memory is
- * then as it was before.
+ * A run throws MnemailError for an email that is none, a missing user id, a model or store that fails; nothing of the
+ * email is then remembered.
  */
 export function createEmailAssistant(parts: EmailAssistantParts) {
   const { store, models, checkpointer, calendarPath, respondMaxModelCalls = 6 } = parts;
@@ -65,7 +65,9 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     (run: (state: State, userId: string) => Promise<Update>) =>
     (state: State, config: unknown): Promise<Update> =>
       metered(async (usage) => {
-        const update = await run(state, userIdOf(config));
+        const userId = userIdOf(config);
+        checkOwner(state, userId);
+        const update = await run(state, userId);
         return { ...update, usage: addUsage(state.usage, usage()) };
       });
 
@@ -75,23 +77,23 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     const cleared = Object.fromEntries(Object.keys(inputFields).map((name) => [name, null]));
     try {
       const userId = userIdOf(config);
-      if (state.user_id !== "" && state.user_id !== userId) {
-        throw new MnemailError("usage", "thread: belongs to another user; start a new one");
-      }
+      if (state.user_id !== "") checkOwner(state, userId);
       if (storeOf(config) !== store) {
         throw new MnemailError("usage", "store: given to this run; give it to createEmailAssistant instead");
       }
       return { ...cleared, ...FRESH, user_id: userId, email: parseInput(state) };
     } catch (error) {
-      return { ...cleared, problem: renderError(error) };
+      if (!(error instanceof MnemailError)) throw error;
+      const { code, message, hint } = error;
+      return { ...cleared, problem: { code, message, hint } };
     }
   };
 
   const refuse = async ({ problem }: State): Promise<Update> => {
-    throw new MnemailError("input", problem);
+    throw new MnemailError(problem?.code ?? "input", problem?.message ?? "email: refused", problem?.hint);
   };
 
-  const label = measured(async (state, userId) => {
+  const sort = measured(async (state, userId) => {
     const { email, ...found } = await triage(emailOf(state), userId, { memory, models, prompts });
     return { email, ...found };
   });
@@ -154,12 +156,12 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
   const graph = new StateGraph({ state: AssistantState, input: InputState, context: contextSchema })
     .addNode("receive", receive)
     .addNode("refuse", refuse)
-    .addNode("triage", label)
+    .addNode("triage", sort)
     .addNode("respond", respond)
     .addNode("tools", tools)
     .addNode("record", record)
     .addEdge(START, "receive")
-    .addConditionalEdges("receive", (state) => (state.problem === "" ? "triage" : "refuse"), ["triage", "refuse"])
+    .addConditionalEdges("receive", (state) => (state.problem === null ? "triage" : "refuse"), ["triage", "refuse"])
     .addEdge("refuse", END)
     .addConditionalEdges("triage", (state) => (state.label === "respond" ? "respond" : "record"), ["respond", "record"])
     .addEdge("respond", "tools")
@@ -173,6 +175,12 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
 
 /** The compiled graph that {@link createEmailAssistant} returns. */
 export type EmailAssistant = ReturnType<typeof createEmailAssistant>;
+
+/** A thread is one user's: neither its next email nor the rest of a broken run may become another's. */
+function checkOwner(state: State, userId: string): void {
+  if (state.user_id === userId) return;
+  throw new MnemailError("usage", "thread: belongs to another user", "start a new thread");
+}
 
 /** The store a run was given; LangGraph wraps it for nodes. */
 function storeOf({ store }: LangGraphRunnableConfig): unknown {

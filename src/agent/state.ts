@@ -1,8 +1,9 @@
 import { MessagesValue, StateSchema } from "@langchain/langgraph";
 import { z } from "zod";
-import { MnemailError } from "../errors.ts";
+import { ERROR_CODES, MnemailError } from "../errors.ts";
 import {
   draftSchema,
+  keptEmailSchema,
   labelSchema,
   proposedEventSchema,
   proposedFactSchema,
@@ -15,7 +16,7 @@ const text = (description: string) => z.string().nullable().optional().describe(
 /**
  * What a caller gives the graph: one email, as `email_input` or with its fields at the top, in either spelling
  * that `emailSchema` accepts.
- * The first node checks and clears all of it, so that the thread's next run finds nothing of this one's.
+ * The first node checks and clears all of it, so that the thread's next email finds nothing of this one's.
  */
 export const inputFields = {
   email_input: z
@@ -23,7 +24,7 @@ export const inputFields = {
     .nullable()
     .optional()
     .describe("One email: { from, to, subject, body }, or LangChain's { author, to, subject, email_thread }"),
-  id: text("Message-ID of the email; a content hash when absent"),
+  id: z.union([z.string(), z.number()]).nullable().optional().describe("Message-ID; a content hash when absent"),
   from: text("From header, such as Ada <ada@example.com>"),
   author: text("LangChain's spelling of from"),
   to: text("To header"),
@@ -35,17 +36,16 @@ export const inputFields = {
   thread_id: text("Names the conversation the email belongs to"),
 };
 
-/** The email under work; `reading` has put it into one form. */
-const emailFields = z.object({
-  id: z.string(),
-  from: z.string(),
-  to: z.string(),
-  subject: z.string(),
-  body: z.string(),
+/** The email under work, as `receive` parsed it. */
+const emailFields = keptEmailSchema.extend({
   cc: z.string().optional(),
-  date: z.string().optional(),
-  thread_id: z.string().optional(),
   attachments: z.array(z.string()).optional(),
+});
+
+const problemSchema = z.object({
+  code: z.enum(ERROR_CODES),
+  message: z.string(),
+  hint: z.string().optional(),
 });
 
 /** The input of the graph. */
@@ -55,7 +55,7 @@ export const InputState = new StateSchema(inputFields);
 export const AssistantState = new StateSchema({
   ...inputFields,
   user_id: z.string().default("").describe("Whose thread this is"),
-  problem: z.string().default("").describe("Why the input was refused"),
+  problem: problemSchema.nullable().default(null).describe("Why the input was refused"),
   email: emailFields.nullable().default(null),
   label: labelSchema.nullable().default(null),
   reason: z.string().default(""),

@@ -60,8 +60,13 @@ const writeEmail = defineTool({
     if (recipients.length !== 1 || recipients[0] !== sender) {
       return { text: "Refused: the recipient must be the sender of the email, and nobody else." };
     }
-    if (body.trim() === "") return { text: "Refused: the body is empty." };
-    return { text: "Draft recorded.", draft: { to: sender, subject: oneLine(subject) || replySubject(email), body } };
+    // What the user is shown for approval is what will be sent: no invisible characters in between.
+    const visible = { subject: oneLine(cleanText(subject)), body: cleanText(body) };
+    if (visible.body.trim() === "") return { text: "Refused: the body is empty." };
+    return {
+      text: "Draft recorded.",
+      draft: { to: sender, subject: visible.subject || replySubject(email), body: visible.body },
+    };
   },
 });
 
@@ -73,7 +78,7 @@ const checkCalendar = defineTool({
     if (calendarPath === undefined) {
       return { text: "No calendar is configured: propose no time; say that a time will follow." };
     }
-    // The reason names an event, which the draft must not; who runs the program is told at start.
+    // The reason names an event, which a draft must not; openAssistant told it to who runs the program.
     const calendar = await loadCalendar(calendarPath).catch(() => undefined);
     if (calendar === undefined)
       return { text: "The calendar cannot be read: propose no time; say that one will follow." };
@@ -108,7 +113,7 @@ const scheduleMeeting = defineTool({
     }
     return {
       text: "Event proposed to the user.",
-      event: { title: oneLine(cleanText(title)), attendees: parsed.flat(), start, duration_minutes },
+      event: { title: oneLine(cleanText(title)), attendees: [...new Set(parsed.flat())], start, duration_minutes },
     };
   },
 });

@@ -4,13 +4,13 @@ import { type Email, renderEmail } from "../email.ts";
 import type { Memory } from "../memory/memory.ts";
 import { usedRules } from "../memory/procedural.ts";
 import { renderProfile } from "../memory/profile.ts";
-import { LABELS, type Label, type UsedMemory } from "../memory/records.ts";
+import { type Label, labelSchema, type UsedMemory } from "../memory/records.ts";
 import { renderExamples, usedExamples } from "../memory/semantic.ts";
 import { askForJson, type Models } from "../models.ts";
 import { type Prompts, renderPrompt } from "../prompts.ts";
 
 const answerSchema = z.object({
-  label: z.enum(LABELS).describe("what to do with the email"),
+  label: labelSchema.describe("what to do with the email"),
   reason: z.string().describe("one short sentence that can be checked against the email"),
 });
 

@@ -5,7 +5,6 @@ import type { EmailResult, OpenAssistant } from "../assistant.ts";
 import { loadConfig } from "../config.ts";
 import { cleanText, type Email, senderAddress, splitLines } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
-import { loadCalendar } from "../mail/calendar.ts";
 import { type InboxEntry, openInbox } from "../mail/inbox.ts";
 import { profileSchema } from "../memory/profile.ts";
 import type { ProposedEvent, UsedMemory } from "../memory/records.ts";
@@ -35,13 +34,13 @@ export async function run(rawOptions: unknown): Promise<number> {
   const inbox = await openInbox(options.inbox);
   const profile = options.profile === undefined ? undefined : await loadProfile(options.profile);
   const calendarPath = options.calendar ?? loadConfig().calendarPath;
-  if (calendarPath !== undefined) await loadCalendar(calendarPath);
 
   await using assistant = await openSession({
     ...(calendarPath ? { calendarPath } : {}),
     ...(now ? { now: () => now } : {}),
   });
   if (calendarPath === undefined) note("calendar: none, so no times are proposed (set --calendar or CALENDAR_PATH)");
+  note(`${inbox.total} ${inbox.total === 1 ? "email" : "emails"} in ${inbox.path}`);
   if (profile) await assistant.memory.saveProfile(options.user, profile);
   const tally = new Map<string, number>();
   let total: Usage = { ...NO_USAGE };
@@ -108,7 +107,7 @@ function renderResult(result: EmailResult, email: Email | undefined, wholeDrafts
       ...result.events.map((event) => `proposed: ${renderEvent(event)}`),
       ...renderMemories(result.memories),
       ...(result.draft && !wholeDrafts ? [`draft: ${shorten(result.draft.body, 80)}`] : []),
-      `id: ${shorten(result.id, 1_000)}`,
+      `id: ${shorten(result.id, 1_100)}`,
     ].join(" | "),
   ].join("  ");
   if (!result.draft || !wholeDrafts) return line;

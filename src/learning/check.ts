@@ -2,10 +2,19 @@ import { cleanText, oneLine, splitLines } from "../email.ts";
 import { MnemailError } from "../errors.ts";
 
 const TEXT_LIMIT = 300;
-const LEAST_EVIDENCE = 8;
-/** Addresses, links and domain names, in any script. */
-const ADDRESS_OR_LINK =
-  /[^\s<>()"',;]+@[^\s<>()"',;]+|\b[a-z][a-z0-9+.-]*:\/\/\S+|[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}[^\s<>()"',;]*/giu;
+/** What evidence must have at least, unless it is all that the user said. */
+const LEAST = { words: 2, characters: 5, oneWord: 8, unspaced: 4 };
+/** Scripts that put no spaces between words. */
+const UNSPACED =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+/** Joiners within words of scripts that need them, and within emoji. */
+const JOINERS = /(?<=[^\p{Script=Latin}\p{N}\p{P}\s])[\u200c\u200d](?=[^\p{Script=Latin}\p{N}\p{P}\s])/gu;
+/** Addresses, links, numeric hosts and domain names. A name in ASCII ends where another script begins. */
+const HOST = String.raw`(?:[a-z0-9.-]*[a-z0-9]|[\p{L}\p{N}.-]*[\p{L}\p{N}])`;
+const NAME = new RegExp(
+  String.raw`[\p{L}\p{N}.!#$%&+=?^_~-]+@${HOST}|\b[a-z][a-z0-9+.-]*:\/\/[^\s“”«»„「」、。]+|\b\d{1,3}(?:\.\d{1,3}){3}\b|[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}|[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}{2,}`,
+  "giu",
+);
 
 /**
  * Checks what a model proposes to learn against the words the user typed. Refuses, never repairs: a proposal is
@@ -21,30 +30,40 @@ export function checkProposal(proposal: { text: string; evidence: string }, user
   const { text, evidence } = proposal;
   if (text.trim() === "") refuse("the model proposed an empty rule");
   if (text.length > TEXT_LIMIT) refuse(`the rule has ${text.length} characters; at most ${TEXT_LIMIT} are allowed`);
-  if (cleanText(text) !== text) refuse("the rule has invisible characters");
+  if (cleanText(text) !== text.replace(JOINERS, "")) refuse("the rule has invisible characters");
   if (splitLines(text).length > 1) refuse("the rule has more than one line");
-  if (/[{}]/.test(text)) refuse("the rule has braces, which mark the slots of a prompt");
-  const [said, quoted] = [words(userText), words(evidence)];
-  const isEnough = quoted.trim().length >= LEAST_EVIDENCE || quoted === said;
-  if (quoted.trim() === "" || !isEnough || !said.includes(quoted)) {
-    refuse("the words it rests on are not in the feedback");
-  }
-  const typed = new Set(namesIn(userText));
+  if (!restsOn(evidence, userText)) refuse("the words it rests on are not in the feedback");
+  const typed = new Set(namesIn(userText).flatMap((name) => [name, name.slice(name.indexOf("@") + 1)]));
   const foreign = namesIn(text).find((name) => !typed.has(name));
   if (foreign !== undefined) refuse(`the rule names ${foreign}, which the feedback does not`);
 }
 
-/** The words of a text between single spaces, so that a part of a word is never found. */
-function words(text: string): string {
-  const found =
+function restsOn(evidence: string, userText: string): boolean {
+  const [said, quoted] = [wordsOf(userText), wordsOf(evidence)];
+  if (quoted.length === 0) return false;
+  if (UNSPACED.test(evidence)) {
+    const [all, part] = [said.join(""), quoted.join("")];
+    return all === part || (part.length >= LEAST.unspaced && all.includes(part));
+  }
+  const [all, part] = [` ${said.join(" ")} `, ` ${quoted.join(" ")} `];
+  const length = part.length - 2;
+  const isEnough = length >= LEAST.oneWord || (quoted.length >= LEAST.words && length >= LEAST.characters);
+  return all === part || (isEnough && all.includes(part));
+}
+
+function wordsOf(text: string): string[] {
+  return (
     text
       .normalize("NFKC")
       .toLowerCase()
-      .match(/[\p{L}\p{M}\p{N}@.]+/gu) ?? [];
-  return ` ${found.map((word) => word.replace(/^\.+|\.+$/g, "")).join(" ")} `;
+      .match(/[\p{L}\p{M}\p{N}@]+/gu) ?? []
+  );
 }
 
 function namesIn(text: string): string[] {
-  const found = oneLine(text).toLowerCase().match(ADDRESS_OR_LINK) ?? [];
-  return found.map((name) => name.replace(/[.!?:]+$/, ""));
+  // Browsers read these full stops as dots of a domain.
+  const folded = oneLine(text.normalize("NFKC"))
+    .toLowerCase()
+    .replace(/(?<=[a-z0-9])[。｡](?=[a-z0-9])/g, ".");
+  return [...folded.matchAll(NAME)].map(([name]) => name.replace(/[.!?:,;)'"]+$/, ""));
 }

@@ -1,6 +1,6 @@
 import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { z } from "zod";
-import { quoteUntrusted } from "../email.ts";
+import { cleanText, oneLine, quoteUntrusted } from "../email.ts";
 import { MnemailError } from "../errors.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { DecisionRecord, Label } from "../memory/records.ts";
@@ -23,7 +23,7 @@ export interface Feedback {
   label?: Label | undefined;
 }
 
-/** One change that feedback made to memory. `changed` is false when it was known already. */
+/** One change that feedback made to memory. `changed` is false for a rule or fact that was known; `was` is triage's label. */
 export type Change =
   | { kind: "rule"; prompt: string; text: string; version: number; changed: boolean }
   | { kind: "fact"; key: string; text: string; changed: boolean }
@@ -43,7 +43,8 @@ export async function learn(
   { memory, models, prompts, now }: { memory: Memory; models: Models; prompts: Prompts; now: () => Date },
 ): Promise<Change[]> {
   const text = feedback.text?.trim() ?? "";
-  const { emailId, label } = feedback;
+  const { label } = feedback;
+  const emailId = feedback.emailId === undefined ? undefined : oneLine(cleanText(feedback.emailId));
   if (text === "" && label === undefined) {
     throw new MnemailError("usage", "feedback: expected a text, or --email ID with --label LABEL, or both");
   }
@@ -53,7 +54,7 @@ export async function learn(
   if (label !== undefined && emailId === undefined) {
     throw new MnemailError("usage", "feedback: --label needs --email ID, the email it is the label of");
   }
-  if (emailId?.trim() === "") throw new MnemailError("usage", "feedback: --email: saw an empty id");
+  if (emailId === "") throw new MnemailError("usage", "feedback: --email: saw an empty id");
   const decision = emailId === undefined ? undefined : await findDecision(memory, userId, emailId);
   const at = now().toISOString();
   const proposal = text === "" ? undefined : await propose(text, models, prompts);

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import type { Item, PutOperation, SearchOperation } from "@langchain/langgraph-checkpoint";
 import { type Email, oneLine, quoteUntrusted, senderAddress } from "../email.ts";
+import { hashText } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut } from "../store/operations.ts";
 import { type DecisionRecord, type MemoryRecord, memoryRecordSchema, type UsedMemory } from "./records.ts";
@@ -60,23 +60,25 @@ export function proposalPut(namespaces: UserNamespaces, email: Email, content: s
     source: email.id,
     at,
   } satisfies MemoryRecord;
-  return { namespace: namespaces.pending, key: `pending-${hash(email.id + content)}`, value, index: false };
+  return { namespace: namespaces.pending, key: `pending-${hashText(email.id + content)}`, value, index: false };
 }
 
 /** The put of a fact that the user stated. Its key is its content's, so that saying it again adds nothing. */
 export function factPut(namespaces: UserNamespaces, content: string, at: string): ConditionalPut {
   const value = { content, kind: "fact", trust: "user", at } satisfies MemoryRecord;
-  return { namespace: namespaces.collection, key: `fact-${hash(content)}`, value, expected: null, index: ["content"] };
-}
-
-function hash(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+  return {
+    namespace: namespaces.collection,
+    key: `fact-${hashText(content)}`,
+    value,
+    expected: null,
+    index: ["content"],
+  };
 }
 
 /**
  * The record of an exchange, written by code when an email is finished. It holds who, when and what was done,
  * and no word of the email, so that recalling it cannot carry a stranger's instructions. One per email: running
- * the email again replaces it.
+ * the email again replaces it; an email to be ignored leaves none.
  */
 export function conversationPut(namespaces: UserNamespaces, email: Email, decision: DecisionRecord): PutOperation {
   const person = senderAddress(email);
@@ -92,7 +94,8 @@ export function conversationPut(namespaces: UserNamespaces, email: Email, decisi
     source: email.id,
     at: decision.at,
   } satisfies MemoryRecord;
-  return { namespace: namespaces.collection, key: `conversation-${hash(email.id)}`, value, index: false };
+  const key = `conversation-${hashText(email.id)}`;
+  return { namespace: namespaces.collection, key, value: decision.label === "ignore" ? null : value, index: false };
 }
 
 /** A quoted local part (RFC 5321 §4.1.2) can hold whole sentences; such a sender is not named. */

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { BaseStore, Operation, OperationResults } from "@langchain/langgraph-checkpoint";
+import type { BaseStore, Item, Operation, OperationResults } from "@langchain/langgraph-checkpoint";
 import type { Email } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import { count } from "../meter.ts";
@@ -66,8 +66,8 @@ export interface UserMemory {
  * through here, so that namespaces, defaults and trust are decided once. Nodes hold this service rather than
  * `runtime.store`, which inside a node is a wrapper that drops `index` and cannot batch.
  *
- * Methods throw MnemailError("store") when the store fails, except the two `readFor…`, which fall back to the
- * defaults, tell `warn`, and write nothing.
+ * Methods throw MnemailError("store") when the store fails, except the two `readFor…`: they put defaults in the place
+ * of what cannot be read, tell `warn`, and write no default.
  */
 export class Memory {
   readonly #store: BaseStore;
@@ -83,28 +83,19 @@ export class Memory {
   /** One round trip for triage; one more, the first time, to write the defaults. */
   async readForTriage(userId: string, email: Email): Promise<TriageMemory> {
     const at = userNamespaces(userId);
-    const read = await this.#readOrWarn(() =>
-      this.#batch([
-        { namespace: at.prompts, key: "triage_ignore" },
-        { namespace: at.prompts, key: "triage_notify" },
-        { namespace: at.prompts, key: "triage_respond" },
-        { namespace: at.profile, key: PROFILE_KEY },
-        { namespace: at.decisions, key: email.id },
-        nearestExamples(at, email),
-      ]),
-    );
-    const [ignoreItem, notifyItem, respondItem, profile, decided, examples] = read ?? [
-      null,
-      null,
-      null,
-      null,
-      null,
-      [],
-    ];
+    const { results, complete } = await this.#readEach([
+      { namespace: at.prompts, key: "triage_ignore" },
+      { namespace: at.prompts, key: "triage_notify" },
+      { namespace: at.prompts, key: "triage_respond" },
+      { namespace: at.profile, key: PROFILE_KEY },
+      { namespace: at.decisions, key: email.id },
+      nearestExamples(at, email),
+    ]);
+    const [ignoreItem, notifyItem, respondItem, profile, decided, examples] = results;
     const ignore = readPrompt("triage_ignore", ignoreItem, this.#prompts);
     const notify = readPrompt("triage_notify", notifyItem, this.#prompts);
     const respond = readPrompt("triage_respond", respondItem, this.#prompts);
-    if (read) await this.#initialise(at, [ignore, notify, respond]);
+    if (complete) await this.#initialise(at, [ignore, notify, respond]);
     return {
       email: distinguish(email, decided?.value),
       prompts: { ignore, notify, respond },
@@ -116,16 +107,14 @@ export class Memory {
   /** One round trip for answering; one more, the first time, to write the default. */
   async readForAnswer(userId: string, email: Email): Promise<AnswerMemory> {
     const at = userNamespaces(userId);
-    const read = await this.#readOrWarn(() =>
-      this.#batch([
-        { namespace: at.prompts, key: "agent_instructions" },
-        { namespace: at.profile, key: PROFILE_KEY },
-        ...recall(at, email),
-      ]),
-    );
-    const [instructionsItem, profile, facts, conversations] = read ?? [null, null, [], []];
+    const { results, complete } = await this.#readEach([
+      { namespace: at.prompts, key: "agent_instructions" },
+      { namespace: at.profile, key: PROFILE_KEY },
+      ...recall(at, email),
+    ]);
+    const [instructionsItem, profile, facts, conversations] = results;
     const instructions = readPrompt("agent_instructions", instructionsItem, this.#prompts);
-    if (read) await this.#initialise(at, [instructions]);
+    if (complete) await this.#initialise(at, [instructions]);
     return {
       instructions,
       memories: readMemories([...conversations, ...facts]),
@@ -136,10 +125,8 @@ export class Memory {
   /** The user's profile, and the events that were proposed for other emails than the one named. */
   async readCalendar(userId: string, emailId: string): Promise<{ profile: Profile; proposed: ProposedEvent[] }> {
     const at = userNamespaces(userId);
-    const [profile, items] = await this.#batch([
-      { namespace: at.profile, key: PROFILE_KEY },
-      { namespacePrefix: at.events, limit: PAGE },
-    ]);
+    const [profile] = await this.#batch([{ namespace: at.profile, key: PROFILE_KEY }]);
+    const items = await this.#all(at.events);
     const others = items.filter(({ key }) => key !== emailId);
     const proposed = others.flatMap(({ value }) => proposedEventsSchema.safeParse(value).data?.events ?? []);
     return { profile: this.#parseProfile(profile?.value), proposed };
@@ -161,11 +148,11 @@ export class Memory {
     proposals: readonly ProposedFact[],
   ): Promise<void> {
     const at = userNamespaces(userId);
-    const { events, label } = decision;
+    const { events } = decision;
     await this.#batch([
       { namespace: at.decisions, key: email.id, value: decision, index: false },
       { namespace: at.events, key: email.id, value: events.length > 0 ? { events } : null, index: false },
-      ...(label === "ignore" ? [] : [conversationPut(at, email, decision)]),
+      conversationPut(at, email, decision),
       ...proposals.map(({ content }) => proposalPut(at, email, content, decision.at)),
     ]);
   }
@@ -183,7 +170,7 @@ export class Memory {
    * lose nothing: who finds something changed reads it again and adds to that.
    */
   async learn(userId: string, at: string, lesson: Lesson): Promise<Learnt> {
-    return inTurn(this.#store, userId, async () => {
+    return inTurn(this.#store, `learn ${userId}`, async () => {
       for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt += 1) {
         const { puts, learnt } = await this.#prepare(userNamespaces(userId), at, lesson);
         if (puts.length === 0 || (await this.#putIf(puts))) return learnt;
@@ -194,10 +181,8 @@ export class Memory {
 
   async #prepare(at: UserNamespaces, time: string, { example, fact, rule }: Lesson) {
     const factWrite = fact === undefined ? undefined : factPut(at, fact, time);
-    const [known, item] = await this.#batch([
-      { namespace: at.collection, key: factWrite?.key ?? "none" },
-      { namespace: at.prompts, key: rule?.prompt ?? LEARNABLE_PROMPTS[0] },
-    ]);
+    const [known] = factWrite ? await this.#batch([{ namespace: at.collection, key: factWrite.key }]) : [null];
+    const [item] = rule ? await this.#batch([{ namespace: at.prompts, key: rule.prompt }]) : [null];
     const puts: ConditionalPut[] = example ? [examplePut(at, example.email, example.label, time)] : [];
     const learnt: Learnt = {};
     if (factWrite) {
@@ -224,7 +209,7 @@ export class Memory {
   /** All that is kept about a user; prompts the user never used are shown with their defaults, and not written. */
   async readAll(userId: string): Promise<UserMemory> {
     const at = userNamespaces(userId);
-    const prompts = await this.#batch(LEARNABLE_PROMPTS.map((key) => ({ namespace: at.prompts, key })));
+    const { results: prompts } = await this.#readEach(LEARNABLE_PROMPTS.map((key) => ({ namespace: at.prompts, key })));
     const active = readMemories(await this.#all(at.collection));
     const pending = readMemories(await this.#all(at.pending));
     return {
@@ -251,21 +236,28 @@ export class Memory {
     return profile.success ? profile.data : profileSchema.parse({});
   }
 
-  async #readOrWarn<T>(read: () => Promise<T>): Promise<T | undefined> {
+  /** Reads at once; when that fails, one by one, so that a damaged record costs only itself. */
+  async #readEach<const Op extends Operation[]>(operations: Op) {
     try {
-      return await read();
+      return { results: await this.#batch(operations), complete: true };
     } catch (error) {
-      this.#warn(`memory cannot be read, so the default prompts are used: ${renderError(error)}`);
-      return undefined;
+      this.#warn(`memory cannot be read whole, so defaults stand in for the rest: ${renderError(error)}`);
     }
+    const nothing = (op: Operation) => ("namespacePrefix" in op ? [] : null);
+    const read = operations.map((op) =>
+      this.#batch([op]).then(
+        ([found]) => found,
+        () => nothing(op),
+      ),
+    );
+    // The type follows the operations, as that of a batch does.
+    return { results: (await Promise.all(read)) as OperationResults<Op>, complete: false };
   }
 
-  async #all(namespacePrefix: string[], filter?: Record<string, unknown>) {
-    const found = [];
+  async #all(namespacePrefix: string[]): Promise<Item[]> {
+    const found: Item[] = [];
     for (let offset = 0; ; offset += PAGE) {
-      const [page] = await this.#batch([
-        { namespacePrefix, limit: PAGE, offset, ...(filter === undefined ? {} : { filter }) },
-      ]);
+      const [page] = await this.#batch([{ namespacePrefix, limit: PAGE, offset }]);
       found.push(...page);
       if (page.length < PAGE) return found;
     }
@@ -273,13 +265,19 @@ export class Memory {
 
   async #batch<const Op extends Operation[]>(operations: Op): Promise<OperationResults<Op>> {
     count("store_round_trips");
-    return this.#store.batch(operations);
+    return this.#store.batch(operations).catch(storeFailure);
   }
 
   async #putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
     count("store_round_trips");
-    return putIf(this.#store, puts);
+    return putIf(this.#store, puts).catch(storeFailure);
   }
+}
+
+/** Our own stores explain themselves; another's failure is said to be one. */
+function storeFailure(error: unknown): never {
+  if (error instanceof MnemailError) throw error;
+  throw new MnemailError("store", `the store failed: ${renderError(error)}`, "nothing was changed", { cause: error });
 }
 
 /** Message-IDs are the sender's choice: an email may not take the place of another that came before it. */

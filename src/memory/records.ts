@@ -140,7 +140,8 @@ const KEPT_BODY_LIMIT = 4_000;
 
 /** The part of an email that memory keeps: each text cut at 4,000 characters, without invisible characters. */
 export function keepEmail(email: Email): KeptEmail {
-  return { id: email.id, ...compareEmail(email), date: email.date, thread_id: email.thread_id };
+  const threadId = email.thread_id === undefined ? undefined : cleanText(email.thread_id.slice(0, 998));
+  return { id: email.id, ...compareEmail(email), date: email.date, thread_id: threadId };
 }
 
 /** The part of an email that is compared, cut like {@link keepEmail}. */

@@ -29,7 +29,7 @@ export async function inTurn<T>(store: BaseStore, name: string, run: () => Promi
  */
 export async function putIf(store: BaseStore, puts: readonly ConditionalPut[]): Promise<boolean> {
   if (store instanceof MnemailStore) return store.putIf(puts);
-  return inTurn(store, "put if", async () => {
+  return inTurn(store, "put", async () => {
     const stored = await store.batch(puts.map(({ namespace, key }) => ({ namespace, key })));
     const holds = puts.every(({ expected }, i) => expected === undefined || jsonEqual(stored[i]?.value, expected));
     if (holds) await store.batch(puts.map(({ expected: _, ...put }) => put));

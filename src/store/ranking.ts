@@ -26,9 +26,8 @@ export function rankByWords(rows: readonly ScannedRow[], query: string): RankedR
 }
 
 function byScore(a: RankedRow, b: RankedRow): number {
-  return (b.score ?? Number.NEGATIVE_INFINITY) === (a.score ?? Number.NEGATIVE_INFINITY)
-    ? 0
-    : (b.score ?? Number.NEGATIVE_INFINITY) - (a.score ?? Number.NEGATIVE_INFINITY);
+  const [of, than] = [a.score ?? Number.NEGATIVE_INFINITY, b.score ?? Number.NEGATIVE_INFINITY];
+  return of === than ? 0 : than - of;
 }
 
 function cosine(a: Float32Array, b: Float32Array): number {

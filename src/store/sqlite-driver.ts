@@ -109,7 +109,15 @@ class SqliteDriver implements RowDriver {
       `SELECT prefix, key, value, created_at, updated_at FROM store WHERE prefix = ? AND key = ? AND ${LIVE}`,
       [namespace.join("."), key],
     );
-    return row === undefined ? null : parseRow(row);
+    if (row === undefined) return null;
+    try {
+      return parseRow(row);
+    } catch (error) {
+      const name = JSON.stringify([...namespace, key]);
+      throw new MnemailError("store", `${this.#place.path}: the record ${name} cannot be read`, "it is left as it is", {
+        cause: error,
+      });
+    }
   }
 
   /** A row that cannot be read is undefined: one bad record must not hide the others. */

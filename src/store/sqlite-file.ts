@@ -100,7 +100,7 @@ export function inTransaction<T>(database: Database.Database, run: () => T): T {
 export function storeError({ path, busyTimeoutMs }: Place, error: unknown): MnemailError {
   if (error instanceof MnemailError) return error;
   const text =
-    error instanceof z.ZodError
+    error instanceof z.ZodError || error instanceof SyntaxError
       ? "holds a record that cannot be read"
       : error instanceof Error
         ? error.message

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createEmailAssistant } from "../../src/agent/graph.ts";
 import { loadConfig } from "../../src/config.ts";
 import { openModels } from "../../src/models.ts";
+import { startStandIn } from "../../src/stand-in/server.ts";
 import { email, openTestAssistant, temporaryFolder } from "../support/assistant.ts";
 
 const ANA = "ana@home.example";
@@ -65,6 +66,19 @@ describe("the input of the graph", () => {
 });
 
 describe("the answer", () => {
+  test("has no character that its user cannot see", async () => {
+    const tagged = call("write_email", {
+      to: "tom@work.example",
+      subject: "A\u{e0041}",
+      body: "B\u001b[2J\u{e0042}\nC",
+    });
+    await using assistant = await openTestAssistant(
+      {},
+      { answers: [{ when: { tool: "write_email" }, tool_calls: [tagged] }] },
+    );
+    expect((await assistant.handle(ANA, question)).draft).toMatchObject({ subject: "A", body: "B[2J\nC" });
+  });
+
   test("ends after a draft was recorded: a plain reply costs two model calls, triage included", async () => {
     await using assistant = await openTestAssistant();
     const result = await assistant.handle(ANA, question);
@@ -297,6 +311,20 @@ describe("the parts are injected", () => {
     expect((await store.search(["email_assistant", "ben"])).length).toBe(0);
   });
 
+  test("a run that broke off cannot be finished by another user", async () => {
+    const faults = [{ kind: "server_error" as const, when: { path: "chat" as const }, times: 1 }];
+    await using server = await startStandIn({ faults });
+    const environment = { OPENAI_BASE_URL: server.url, MODEL_MAX_RETRIES: "0" };
+    await using models = await openModels(loadConfig({ environment, directory: "/" }));
+    const store = new InMemoryStore();
+    const graph = createEmailAssistant({ store, models, checkpointer: new MemorySaver() });
+    const on = (user_id: string) => ({ configurable: { user_id, thread_id: "t1" } });
+    await expect(graph.invoke({ email_input: { ...question } }, on(ANA))).rejects.toThrow("500");
+    await expect(graph.invoke(null, on("ben"))).rejects.toThrow("belongs to another user");
+    expect(await store.search(["email_assistant", "ben"])).toEqual([]);
+    expect((await graph.invoke(null, on(ANA))).label).toBe("respond");
+  });
+
   test("a store given to a single run is refused, not ignored", async () => {
     await using assistant = await openTestAssistant();
     const run = assistant.graph.invoke(
@@ -307,12 +335,15 @@ describe("the parts are injected", () => {
   });
 });
 
-test("a calendar that cannot be read is told to the model without a word of its events", async () => {
+test("a calendar that cannot be read any more is told to the model without a word of its events", async () => {
   using folder = temporaryFolder();
   const event =
     "BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Secret surgery\r\nDTSTART:20260302T090000Z\r\nRRULE:FREQ=SECONDLY\r\nEND:VEVENT";
-  writeFileSync(folder.path("c.ics"), `BEGIN:VCALENDAR\r\nVERSION:2.0\r\n${event}\r\nEND:VCALENDAR\r\n`);
+  const write = (events: string) =>
+    writeFileSync(folder.path("c.ics"), `BEGIN:VCALENDAR\r\nVERSION:2.0\r\n${events}END:VCALENDAR\r\n`);
+  write("");
   await using assistant = await openTestAssistant({ CALENDAR_PATH: folder.path("c.ics") });
+  write(`${event}\r\n`);
   const result = await assistant.handle(ANA, email({ body: "Could we meet on 2026-03-03?" }));
   expect(result).toMatchObject({ status: "done", events: [] });
   expect(JSON.stringify(assistant.model.requests)).toContain("The calendar cannot be read");

@@ -1,4 +1,5 @@
 import { InMemoryStore } from "@langchain/langgraph";
+import Database from "libsql";
 import { describe, expect, test } from "vitest";
 import { Memory } from "../../src/memory/memory.ts";
 import { keepEmail } from "../../src/memory/records.ts";
@@ -114,7 +115,7 @@ describe("the prompts of a user", () => {
     store.putIf = () => Promise.reject(new Error("locked"));
     const memory = new Memory(store, prompts, (line) => warnings.push(line));
     expect((await memory.readForTriage(ANA, mail)).prompts.ignore.text).toBe(prompts.triage_ignore.text);
-    expect(warnings).toEqual(["the default prompts cannot be written: locked"]);
+    expect(warnings).toEqual([expect.stringMatching(/^the default prompts cannot be written: .*locked/)]);
   });
 
   test("learn the same rule once", async () => {
@@ -125,6 +126,30 @@ describe("the prompts of a user", () => {
     expect(await memory.learn(ANA, AT, rule("triage_ignore", "ignore sales"))).toEqual({
       rule: { version: 1, added: false },
     });
+  });
+
+  test("are used although another record is damaged; it is left as it is", async () => {
+    using folder = temporaryFolder();
+    const warnings: string[] = [];
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")));
+    const memory = new Memory(store, prompts, (line) => warnings.push(line));
+    await memory.learn(ANA, AT, rule("triage_ignore", "Ignore sales"));
+    const other = new Database(folder.path("m.db"));
+    for (const [prefix, key] of [
+      ["ana", "triage_notify"],
+      ["email_assistant.ana.profile", "profile"],
+    ]) {
+      other.prepare("INSERT INTO store (prefix, key, value) VALUES (?, ?, '{broken')").run([prefix, key]);
+    }
+    const read = await memory.readForTriage(ANA, mail);
+    expect(read.prompts.ignore.text).toContain("- Ignore sales");
+    expect(read.prompts.notify.text).toBe(prompts.triage_notify.text);
+    expect(warnings[0]).toMatch(/the record \["ana","triage_notify"\] cannot be read/);
+    expect((await memory.readAll(ANA)).procedural[0]?.rules).toHaveLength(1);
+    await expect(memory.learn(ANA, AT, rule("triage_notify", "Notify me"))).rejects.toThrow("cannot be read");
+    expect(other.prepare("SELECT value FROM store WHERE key = 'triage_notify'").raw().all()).toEqual([["{broken"]]);
+    other.close();
+    await store.stop();
   });
 
   test("when the store cannot be read, the defaults serve for that run and nothing is written", async () => {
@@ -141,6 +166,28 @@ describe("the prompts of a user", () => {
     expect(writes).toEqual([]);
     expect(warnings[0]).toContain("disk on fire");
   });
+});
+
+test("an exchange is forgotten when its email turns out to be one to ignore", async () => {
+  const { memory } = await openMemory();
+  await memory.recordDecision(ANA, mail, { ...decision, label: "respond" }, []);
+  expect((await memory.readAll(ANA)).episodic).toHaveLength(1);
+  await memory.recordDecision(ANA, mail, decision, []);
+  expect((await memory.readAll(ANA)).episodic).toEqual([]);
+});
+
+test("any store's failure is said to be one", async () => {
+  const store = new InMemoryStore();
+  store.batch = () => Promise.reject(new Error("connection lost"));
+  const memory = new Memory(store, prompts);
+  await expect(memory.readAll(ANA)).rejects.toThrow(/^the store failed: connection lost/);
+});
+
+test("a user of any id can learn on any store", async () => {
+  const memory = new Memory(new InMemoryStore(), prompts);
+  for (const id of ["put", "put if", "learn put"]) {
+    expect((await memory.learn(id, AT, rule("triage_ignore", "Ignore sales"))).rule?.added).toBe(true);
+  }
 });
 
 describe("facts", () => {
