@@ -10,7 +10,7 @@ const ANA = "ana@home.example";
 test("after kill -9 in the middle of a run the store opens, nothing stored before is lost, and the run can be repeated", async () => {
   using folder = temporaryFolder();
   const environment = { STORE_URL: `sqlite:${folder.path("memory.db")}` };
-  const emails = Array.from({ length: 40 }, (_, i) => ({
+  const emails = Array.from({ length: 120 }, (_, i) => ({
     id: `q${i}`,
     from: `Person ${i} <p${i}@work.example>`,
     to: ANA,
