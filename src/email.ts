@@ -15,7 +15,7 @@ const address = z
     message: `expected addresses of at most ${ADDRESS_LIMIT} characters`,
     abort: true,
   });
-const sender = address.refine((value) => firstAddress(value) !== undefined, {
+const sender = address.refine((value) => addressList(value).length > 0, {
   message: 'expected a sender such as "Ada <ada@example.com>"',
 });
 const headerText = z.string().transform(oneLine);
@@ -86,12 +86,7 @@ function contentId(email: Email): string {
   return `sha256-${createHash("sha256").update(content).digest("hex").slice(0, 20)}`;
 }
 
-/** The first addr-spec of a From, To or Cc value (RFC 5322 §3.4), lower-cased; undefined when it has none. */
-export function firstAddress(header: string): string | undefined {
-  return addressList(header)[0];
-}
-
-/** Every addr-spec of an address header, lower-cased, groups flattened. */
+/** Every addr-spec of an address header (RFC 5322 §3.4), lower-cased, groups flattened. */
 export function addressList(header: string): string[] {
   return addressParser(header, { flatten: true }).flatMap((mailbox) =>
     mailbox.address?.includes("@") ? [mailbox.address.toLowerCase()] : [],
@@ -100,7 +95,7 @@ export function addressList(header: string): string[] {
 
 /** The address of the person an email claims to be from; Email values always have one. */
 export function senderAddress(email: Pick<Email, "from">): string {
-  return firstAddress(email.from) ?? email.from.toLowerCase();
+  return addressList(email.from)[0] ?? email.from.toLowerCase();
 }
 
 // Control and format characters (zero-width, bidirectional, tag characters) except white space: they can hide

@@ -12,10 +12,7 @@ export const LEARNABLE_PROMPTS = ["triage_ignore", "triage_notify", "triage_resp
 export type LearnablePrompt = (typeof LEARNABLE_PROMPTS)[number];
 
 /** The prompts that frame every request of their kind; nothing in them is learnt. */
-const FRAMES = ["triage", "respond", "learn"] as const;
-
-/** One of {@link FRAMES}. */
-export type Frame = (typeof FRAMES)[number];
+export type Frame = "triage" | "respond" | "learn";
 
 /** One prompt file: its text with `{slot}` markers, and the names of its slots. */
 export interface PromptTemplate {

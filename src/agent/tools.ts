@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { addressList, cleanText, type Email, oneLine, quoteUntrusted, senderAddress } from "../email.ts";
 import { loadCalendar, renderAvailability } from "../mail/calendar.ts";
@@ -80,8 +81,9 @@ const checkCalendar = defineTool({
     }
     // The reason names an event, which a draft must not; openAssistant told it to who runs the program.
     const calendar = await loadCalendar(calendarPath).catch(() => undefined);
-    if (calendar === undefined)
+    if (calendar === undefined) {
       return { text: "The calendar cannot be read: propose no time; say that one will follow." };
+    }
     const { profile, proposed } = await memory.readCalendar(userId, email.id);
     const { time_zone: timeZone, working_hours: workingHours } = profile;
     const found = calendar.availability(days, { timeZone, workingHours, taken: proposed });
@@ -133,7 +135,7 @@ const manageMemory = defineTool({
       return { text: `Refused: content must be a sentence of at most ${CONTENT_LIMIT} characters.` };
     }
     if (action === "create") {
-      const fact = { id: `proposal-${proposals.length + 1}`, content: kept };
+      const fact = { id: `proposal-${randomUUID().slice(0, 8)}`, content: kept };
       return { text: `Will be proposed to the user as ${fact.id}.`, proposals: [...proposals, fact] };
     }
     if (!proposals.some((fact) => fact.id === id)) {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { loadConfig } from "../config.ts";
 import type { Change } from "../learning/learn.ts";
 import { labelSchema } from "../memory/records.ts";
 import { encodeUserId } from "../store/namespaces.ts";
@@ -17,7 +18,7 @@ const optionsSchema = z.object({
 export async function feedback(rawOptions: unknown): Promise<number> {
   const { user, text, email, label, json } = optionsSchema.parse(rawOptions);
   encodeUserId(user);
-  await using assistant = await openSession();
+  await using assistant = await openSession(loadConfig());
   const { changes, usage } = await assistant.learn(user, { text, emailId: email, label });
   if (json) printJson({ user, changes, usage });
   else for (const change of changes) console.log(renderChange(change));

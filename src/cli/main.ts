@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { MnemailError, renderProblems } from "../errors.ts";
+import { LABELS } from "../memory/records.ts";
 import { note } from "./output.ts";
 
 // Each command imports its own work when it runs, so that `--help` loads no LangChain module.
@@ -50,7 +51,7 @@ program
   .addOption(user())
   .argument("[text]", "what you want, in your own words")
   .option("--email <id>", "the email it is about")
-  .addOption(new Option("--label <label>", "the right label of that email").choices(["ignore", "notify", "respond"]))
+  .addOption(new Option("--label <label>", "the right label of that email").choices(LABELS))
   .addOption(json())
   .action(async (text: unknown, options: Record<string, unknown>) => {
     const { feedback } = await import("./feedback.ts");

@@ -33,12 +33,10 @@ export async function run(rawOptions: unknown): Promise<number> {
   }
   const inbox = await openInbox(options.inbox);
   const profile = options.profile === undefined ? undefined : await loadProfile(options.profile);
-  const calendarPath = options.calendar ?? loadConfig().calendarPath;
+  const config = loadConfig();
+  const calendarPath = options.calendar ?? config.calendarPath;
 
-  await using assistant = await openSession({
-    ...(calendarPath ? { calendarPath } : {}),
-    ...(now ? { now: () => now } : {}),
-  });
+  await using assistant = await openSession({ ...config, calendarPath }, now ? { now: () => now } : {});
   if (calendarPath === undefined) note("calendar: none, so no times are proposed (set --calendar or CALENDAR_PATH)");
   note(`${inbox.total} ${inbox.total === 1 ? "email" : "emails"} in ${inbox.path}`);
   if (profile) await assistant.memory.saveProfile(options.user, profile);

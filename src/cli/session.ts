@@ -5,13 +5,11 @@ import { loadPrompts } from "../prompts.ts";
 import { openStore } from "../store/open-store.ts";
 import { note } from "./output.ts";
 
-/** Opens the assistant of the environment and says on stderr where memory is kept and which model answers. */
-export async function openSession(options: { calendarPath?: string; now?: () => Date } = {}): Promise<OpenAssistant> {
-  const { now, ...overrides } = options;
-  const config: Config = { ...loadConfig(), ...overrides };
+/** Opens the assistant of a configuration and says on stderr where memory is kept and which model answers. */
+export async function openSession(config: Config, options: { now?: () => Date } = {}): Promise<OpenAssistant> {
   // Imported after the settings proved right, since it loads LangChain.
   const { openAssistant } = await import("../assistant.ts");
-  const assistant = await openAssistant(config, { warn: note, ...(now ? { now } : {}) });
+  const assistant = await openAssistant(config, { ...options, warn: note });
   note(describeStore(config.store));
   note(`model: ${assistant.modelDescription}`);
   return assistant;

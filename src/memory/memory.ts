@@ -195,8 +195,9 @@ export class Memory {
       const next = { id: randomUUID(), text: rule.text, origin: rule.origin };
       const version = isKnown ? prompt.version : prompt.version + 1;
       learnt.rule = { version, added: !isKnown };
-      if (!isKnown)
+      if (!isKnown) {
         puts.push(promptPut(prompt, at.prompts, { base: prompt.base, rules: [...prompt.rules, next], version }));
+      }
     }
     return { puts, learnt };
   }

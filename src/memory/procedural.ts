@@ -17,7 +17,7 @@ export interface UserPrompt {
 }
 
 /** The list of learnt rules as it stands at the end of a prompt; nothing when there are none. */
-export function renderRules(rules: readonly Rule[]): string {
+function renderRules(rules: readonly Rule[]): string {
   return rules.length === 0 ? "" : `\n\nRules from the user:\n${rules.map((rule) => `- ${rule.text}`).join("\n")}`;
 }
 

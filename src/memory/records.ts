@@ -16,14 +16,13 @@ export type Label = z.infer<typeof labelSchema>;
  */
 const trustSchema = z.enum(["user", "mail"]);
 
-/** One learnt rule of a prompt, with the user's words it rests on. */
-export const ruleSchema = z.object({
+const ruleSchema = z.object({
   id: z.string(),
   text: z.string().min(1),
   origin: z.object({ actor: z.string(), at: z.string(), evidence: z.string() }),
 });
 
-/** See {@link ruleSchema}. */
+/** One learnt rule of a prompt, with the user's words it rests on. */
 export type Rule = z.infer<typeof ruleSchema>;
 
 /**
@@ -54,10 +53,9 @@ export const keptEmailSchema = z.object({
 /** See {@link keptEmailSchema}. */
 export type KeptEmail = z.infer<typeof keptEmailSchema>;
 
-/** The part of an email by which it is compared with others; it is embedded as JSON. */
-export const comparedEmailSchema = keptEmailSchema.pick({ from: true, to: true, subject: true, body: true });
+const comparedEmailSchema = keptEmailSchema.pick({ from: true, to: true, subject: true, body: true });
 
-/** See {@link comparedEmailSchema}. */
+/** The part of an email by which it is compared with others; it is embedded as JSON. */
 export type ComparedEmail = z.infer<typeof comparedEmailSchema>;
 
 /** A labelled example. The label is one the user gave or confirmed. */

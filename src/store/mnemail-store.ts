@@ -22,7 +22,7 @@ import {
   validateValue,
 } from "./operations.ts";
 import { rankByVector, rankByWords, textsAtPath } from "./ranking.ts";
-import { type FieldVector, isBelow, type RowDriver, type RowWrite, type ScannedRow } from "./row-driver.ts";
+import type { FieldVector, RowDriver, RowWrite, ScannedRow } from "./row-driver.ts";
 
 /** Characters of one text that are embedded; models refuse more than some 8,000 tokens. */
 const EMBEDDED_TEXT_LIMIT = 8_000;
@@ -122,7 +122,7 @@ export class MnemailStore extends BaseStore {
       listNamespaces: operations.some(isListNamespaces),
       writes,
     });
-    if (result.unreadable > 0) this.#warnOnce(`${result.unreadable} records cannot be read and are left out`);
+    if (result.unreadable > 0) this.#warnOnce(`records that cannot be read are left out: ${result.unreadable}`);
     return {
       applied: result.applied,
       results: operations.map((op): Item | null | SearchItem[] | string[][] | undefined => {
@@ -215,13 +215,7 @@ function selectNamespaces(all: readonly string[][], op: ListNamespacesOperation)
   const matching = all.filter((namespace) =>
     (op.matchConditions ?? []).every(({ matchType, path }) => {
       const part = matchType === "prefix" ? namespace.slice(0, path.length) : namespace.slice(-path.length);
-      return (
-        part.length === path.length &&
-        isBelow(
-          part.map((label, i) => (path[i] === "*" ? "*" : label)),
-          path,
-        )
-      );
+      return part.length === path.length && part.every((label, i) => path[i] === "*" || path[i] === label);
     }),
   );
   const cut = matching.map((namespace) => namespace.slice(0, op.maxDepth ?? namespace.length));

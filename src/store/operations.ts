@@ -19,8 +19,9 @@ const UNSTORABLE = /[\0\p{Cs}]/u;
 /** @throws InvalidNamespaceError, TypeError for an address that cannot be stored. */
 export function validateAddress(namespace: string[], key: string): void {
   if (namespace.length === 0) throw new InvalidNamespaceError("namespace: saw none; expected at least one label");
-  if (namespace[0] === "langgraph")
+  if (namespace[0] === "langgraph") {
     throw new InvalidNamespaceError('namespace: the root label "langgraph" is reserved');
+  }
   validatePrefix(namespace);
   if (typeof key !== "string" || key === "" || UNSTORABLE.test(key)) {
     throw new TypeError("key: expected well-formed text that is not empty and has no NUL");
@@ -39,8 +40,9 @@ export function validateValue(value: JsonObject | null): void {
 export function validateSearch(op: SearchOperation): void {
   validatePrefix(op.namespacePrefix);
   for (const [name, given] of Object.entries({ limit: op.limit ?? 10, offset: op.offset ?? 0 })) {
-    if (!Number.isInteger(given) || given < 0)
+    if (!Number.isInteger(given) || given < 0) {
       throw new TypeError(`${name}: saw ${given}; expected a whole number from 0`);
+    }
   }
 }
 

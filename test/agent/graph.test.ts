@@ -2,8 +2,11 @@ import { writeFileSync } from "node:fs";
 import { InMemoryStore, MemorySaver } from "@langchain/langgraph";
 import { describe, expect, test } from "vitest";
 import { createEmailAssistant } from "../../src/agent/graph.ts";
+import { AGENT_TOOLS } from "../../src/agent/tools.ts";
 import { loadConfig } from "../../src/config.ts";
+import { Memory } from "../../src/memory/memory.ts";
 import { openModels } from "../../src/models.ts";
+import { loadPrompts } from "../../src/prompts.ts";
 import { startStandIn } from "../../src/stand-in/server.ts";
 import { email, openTestAssistant, temporaryFolder } from "../support/assistant.ts";
 
@@ -219,6 +222,23 @@ describe("what strangers write", () => {
     const memory = await assistant.memory.readAll(ANA);
     expect(memory.procedural.every(({ version }) => version === 0)).toBe(true);
     expect(memory.semantic).toEqual([]);
+  });
+
+  test("is proposed for memory as the model left it: withdrawn and changed proposals keep apart", async () => {
+    const tool = AGENT_TOOLS.get("manage_memory");
+    const memory = new Memory(new InMemoryStore(), loadPrompts());
+    let proposals: { id: string; content: string }[] = [];
+    const manage = async (action: string, content: string | null, id: string | null) => {
+      const context = { userId: ANA, email: attack, memory, calendarPath: undefined, proposals };
+      proposals = (await tool?.call({ action, content, id }, context))?.proposals ?? proposals;
+    };
+    await manage("create", "first", null);
+    await manage("create", "second", null);
+    await manage("delete", null, proposals[0]?.id ?? "");
+    await manage("create", "third", null);
+    await manage("update", "second, better", proposals[0]?.id ?? "");
+    await manage("update", "stolen", "unknown");
+    expect(proposals.map(({ content }) => content).sort()).toEqual(["second, better", "third"]);
   });
 
   test("is not remembered, not even as pending, when the email fails in the end", async () => {

@@ -76,7 +76,7 @@ describe("the SQLite file", () => {
     other.exec("INSERT INTO store (prefix, key, value) VALUES ('a', 'bad', '{ not json')");
     other.close();
     expect((await store.search(["a"], { filter: { n: 1 } })).map(({ key }) => key)).toEqual(["good"]);
-    expect(warnings).toEqual(["1 records cannot be read and are left out"]);
+    expect(warnings).toEqual(["records that cannot be read are left out: 1"]);
     await expect(store.get(["a"], "bad")).rejects.toThrow(/m\.db/);
     await expect(store.putIf([{ namespace: ["a"], key: "bad", value: {}, expected: null }])).rejects.toThrow(/m\.db/);
     await store.stop();
