@@ -8,6 +8,7 @@ import { keepEmail } from "../memory/records.ts";
 import { addUsage, metered, NO_USAGE } from "../meter.ts";
 import { askForToolCalls, type Models } from "../models.ts";
 import { loadPrompts, type Prompts } from "../prompts.ts";
+import { encodeLabels, isUpstreamPostgresStore } from "../store/encoded-labels.ts";
 import { openAnswer } from "./respond.ts";
 import { AssistantState, contextSchema, InputState, inputFields, userIdOf } from "./state.ts";
 import { AGENT_TOOLS, type ToolContext, type ToolResult } from "./tools.ts";
@@ -32,7 +33,7 @@ const FRESH = {
 
 /** The parts an assistant is made of. The caller owns the store, the checkpointer and the models. */
 export interface EmailAssistantParts {
-  /** Long-term memory: any LangGraph store. */
+  /** Long-term memory: any LangGraph store; labels are encoded for LangGraph's own PostgresStore. */
   store: BaseStore;
   models: Models;
   /** Short-term memory of threads; none is needed while nothing interrupts a run. */
@@ -55,7 +56,9 @@ export interface EmailAssistantParts {
  * email is then remembered.
  */
 export function createEmailAssistant(parts: EmailAssistantParts) {
-  const { store, models, checkpointer, calendarPath, respondMaxModelCalls = 6 } = parts;
+  const { models, checkpointer, calendarPath, respondMaxModelCalls = 6 } = parts;
+  // Injected as the guides do it, LangGraph's PostgresStore would refuse the root of our namespaces.
+  const store = isUpstreamPostgresStore(parts.store) ? encodeLabels(parts.store) : parts.store;
   const prompts = parts.prompts ?? loadPrompts();
   const memory = new Memory(store, prompts, parts.warn);
   const now = parts.now ?? (() => new Date());
