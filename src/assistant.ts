@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { createEmailAssistant, type EmailAssistant } from "./agent/graph.ts";
 import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
@@ -7,10 +8,9 @@ import { loadCalendar } from "./mail/calendar.ts";
 import { Memory } from "./memory/memory.ts";
 import type { Draft, Label, ProposedEvent, UsedMemory } from "./memory/records.ts";
 import { metered, type Usage } from "./meter.ts";
-import { type OpenModels, openModels } from "./models.ts";
+import { openModels } from "./models.ts";
 import { loadPrompts } from "./prompts.ts";
-import type { MnemailStore } from "./store/mnemail-store.ts";
-import { openStore } from "./store/open-store.ts";
+import { openCheckpointer, openStore } from "./store/open-store.ts";
 
 /**
  * What became of one email. `id` is what feedback takes: the email's, with a suffix where the user has another email
@@ -28,7 +28,7 @@ export interface EmailResult {
   error?: string;
 }
 
-/** An assistant with all it runs on. Disposing closes the store and stops a stand-in it started. */
+/** An assistant with all it runs on. Disposing closes store and checkpointer and stops a stand-in it started. */
 export interface OpenAssistant extends AsyncDisposable {
   graph: EmailAssistant;
   memory: Memory;
@@ -42,49 +42,51 @@ export interface OpenAssistant extends AsyncDisposable {
 
 /**
  * Opens the assistant that a configuration describes: models, store, memory and graph. The one place where the
- * parts meet; every entry point (CLI, LangGraph server, scripts) goes through it.
+ * parts meet; every entry point (CLI, LangGraph server, scripts) goes through it. With `checkpointer`, threads are
+ * kept by the same setting as memory, and each run of the graph needs a `configurable.thread_id`.
  *
  * @throws MnemailError for a store, prompt or calendar that cannot be read.
  */
 export async function openAssistant(
   config: Config,
-  options: { warn?: (line: string) => void; now?: () => Date } = {},
+  options: { warn?: (line: string) => void; now?: () => Date; checkpointer?: boolean } = {},
 ): Promise<OpenAssistant> {
   const prompts = loadPrompts();
   if (config.calendarPath !== undefined) await loadCalendar(config.calendarPath);
-  const models = await openModels(config);
   const warn = options.warn ?? (() => {});
   const now = options.now ?? (() => new Date());
-  const store = await openStoreFor(config, models, warn);
-  const { calendarPath, respondMaxModelCalls } = config;
-  const graph = createEmailAssistant({ store, models, prompts, calendarPath, respondMaxModelCalls, now, warn });
-  const memory = new Memory(store, prompts, warn);
-  return {
-    graph,
-    memory,
-    modelDescription: models.description,
-    handle: (userId, email) => metered((usage) => handle(graph, userId, email, usage)),
-    learn: (userId, feedback) =>
-      metered(async (usage) => {
-        const changes = await learn(userId, feedback, { memory, models, prompts, now });
-        return { changes, usage: usage() };
-      }),
-    async [Symbol.asyncDispose]() {
-      await store.stop();
-      await models[Symbol.asyncDispose]();
-    },
+  const opened: AsyncDisposable[] = [];
+  const close = async () => {
+    for (const each of opened.splice(0).reverse()) await each[Symbol.asyncDispose]();
   };
-}
-
-async function openStoreFor(config: Config, models: OpenModels, warn: (line: string) => void): Promise<MnemailStore> {
-  const { embeddings, embeddingModel } = models;
+  const use = <T extends AsyncDisposable>(each: T): T => {
+    opened.push(each);
+    return each;
+  };
   try {
-    return await openStore(config.store, {
-      warn,
-      ...(embeddings ? { index: { embeddings, model: embeddingModel } } : {}),
-    });
+    const models = use(await openModels(config));
+    const { embeddings, embeddingModel: model } = models;
+    const index = embeddings ? { index: { embeddings, model } } : {};
+    const store = use(await openStore(config.store, { warn, language: config.searchLanguage, ...index }));
+    const threads = options.checkpointer ? use(await openCheckpointer(config.store, { warn })) : undefined;
+    const { calendarPath, respondMaxModelCalls } = config;
+    const parts = { store, models, prompts, calendarPath, respondMaxModelCalls, now, warn };
+    const graph = createEmailAssistant(threads ? { ...parts, checkpointer: threads.checkpointer } : parts);
+    const memory = new Memory(store, prompts, warn);
+    return {
+      graph,
+      memory,
+      modelDescription: models.description,
+      handle: (userId, email) => metered((usage) => handle(graph, userId, email, usage)),
+      learn: (userId, feedback) =>
+        metered(async (usage) => {
+          const changes = await learn(userId, feedback, { memory, models, prompts, now });
+          return { changes, usage: usage() };
+        }),
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
-    await models[Symbol.asyncDispose]();
+    await close();
     throw error;
   }
 }
@@ -92,7 +94,9 @@ async function openStoreFor(config: Config, models: OpenModels, warn: (line: str
 async function handle(graph: EmailAssistant, userId: string, email: Email, usage: () => Usage): Promise<EmailResult> {
   const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [] };
   try {
-    const state = await graph.invoke({ email_input: { ...email } }, { configurable: { user_id: userId } });
+    // A thread of its own each time: an email that failed is handled from the beginning.
+    const configurable = { user_id: userId, thread_id: randomUUID() };
+    const state = await graph.invoke({ email_input: { ...email } }, { configurable });
     const { label, reason, draft, events, memories } = state;
     return { id: state.email?.id ?? email.id, status: "done", label, reason, draft, events, memories, usage: usage() };
   } catch (error) {

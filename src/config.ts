@@ -3,12 +3,17 @@ import { join } from "node:path";
 import { parse as parseDotenv } from "dotenv";
 import { z } from "zod";
 import { MnemailError } from "./errors.ts";
-
-/** Where memory is kept: the parsed form of STORE_URL and of the guides' USE_PERSISTENT_STORE. */
-export type StoreConfig =
-  | { backend: "memory" }
-  | { backend: "sqlite"; path: string }
-  | { backend: "postgres"; url: string };
+import {
+  maskUrl,
+  nameUrl,
+  POSTGRES_VARIABLES,
+  quote,
+  renderPostgres,
+  renderStore,
+  STORE_VARIABLES,
+  type StoreConfig,
+  storeSchema,
+} from "./store-config.ts";
 
 /** Which model answers; `stand-in` is the loopback server that needs no key. */
 export type ModelConfig =
@@ -27,71 +32,14 @@ export interface Config {
   modelMaxRetries: number;
   /** Hard cap on the model calls of one answer, triage not counted. */
   respondMaxModelCalls: number;
+  /** How words are compared in searches: English stems, or words as they are. */
+  searchLanguage: "english" | "simple";
   calendarPath: string | undefined;
 }
 
-const STORE_URL_FORMS = "memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE (from a later version on)";
-
-const STORE_VARIABLES = ["STORE_URL", "USE_PERSISTENT_STORE", "POSTGRES_CONNECTION_STRING"] as const;
 const MODEL_VARIABLES = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "MNEMAIL_MODEL"] as const;
 
 type Environment = Record<string, string | undefined>;
-
-const storeSchema = z
-  .object({
-    production: z.boolean(),
-    STORE_URL: z.string().optional(),
-    USE_PERSISTENT_STORE: z.string().optional(),
-    POSTGRES_CONNECTION_STRING: z.string().optional(),
-  })
-  .transform((raw, context): StoreConfig => {
-    const refuse = (name: string, message: string) => {
-      context.addIssue({ code: "custom", path: [name], message });
-      return z.NEVER;
-    };
-    const connection = raw.POSTGRES_CONNECTION_STRING;
-    const url = raw.STORE_URL === undefined ? undefined : parseStoreUrl(raw.STORE_URL);
-    const persistent = raw.USE_PERSISTENT_STORE === undefined ? undefined : parseBoolean(raw.USE_PERSISTENT_STORE);
-    if (url === "unknown" || url === "no path" || url === "options") {
-      const problem = { unknown: "", "no path": ", without a usable path", options: "; memory: takes no options" }[url];
-      refuse("STORE_URL", `saw ${nameUrl(raw.STORE_URL ?? "")}${problem}; allowed: ${STORE_URL_FORMS}`);
-    }
-    if (persistent === "unknown") {
-      refuse("USE_PERSISTENT_STORE", `saw ${quote(raw.USE_PERSISTENT_STORE)}; allowed: true, false`);
-    }
-    if (connection !== undefined && !isPostgresUrl(connection)) {
-      refuse(
-        "POSTGRES_CONNECTION_STRING",
-        `saw ${nameUrl(connection)}; allowed: postgres://USER:PASSWORD@HOST/DATABASE`,
-      );
-    }
-    if (context.issues.length > 0 || typeof url === "string" || persistent === "unknown") return z.NEVER;
-    if (url !== undefined) {
-      if (persistent !== undefined && persistent !== (url.backend !== "memory")) {
-        return refuse(
-          "STORE_URL",
-          `${nameUrl(raw.STORE_URL ?? "")} contradicts USE_PERSISTENT_STORE=${raw.USE_PERSISTENT_STORE}; unset one of the two`,
-        );
-      }
-      if (connection !== undefined && (url.backend !== "postgres" || url.url !== connection)) {
-        return refuse(
-          "STORE_URL",
-          `${nameUrl(raw.STORE_URL ?? "")} contradicts POSTGRES_CONNECTION_STRING; unset one of the two`,
-        );
-      }
-      return url;
-    }
-    if (persistent === false) return { backend: "memory" };
-    if (connection !== undefined) return { backend: "postgres", url: connection };
-    if (persistent === true) {
-      return refuse(
-        "USE_PERSISTENT_STORE",
-        "true needs POSTGRES_CONNECTION_STRING beside it; set that, or STORE_URL=sqlite:PATH to keep memory in a file",
-      );
-    }
-    if (raw.production) return refuse("STORE_URL", `not set; in production name a store: ${STORE_URL_FORMS}`);
-    return { backend: "sqlite", path: ".mnemail/memory.db" };
-  });
 
 const modelSchema = z
   .object({
@@ -130,6 +78,7 @@ const configSchema = z
     MODEL_TIMEOUT_MS: integer(100, 600_000, 60_000),
     MODEL_MAX_RETRIES: integer(0, 10, 2),
     RESPOND_MAX_MODEL_CALLS: integer(1, 20, 6),
+    SEARCH_LANGUAGE: z.enum(["english", "simple"]).default("english"),
     CALENDAR_PATH: z.string().optional(),
   })
   .transform(
@@ -142,6 +91,7 @@ const configSchema = z
       modelTimeoutMs: raw.MODEL_TIMEOUT_MS,
       modelMaxRetries: raw.MODEL_MAX_RETRIES,
       respondMaxModelCalls: raw.RESPOND_MAX_MODEL_CALLS,
+      searchLanguage: raw.SEARCH_LANGUAGE,
       calendarPath: raw.CALENDAR_PATH,
     }),
   );
@@ -162,7 +112,7 @@ export function loadConfig(options: { environment?: Environment; directory?: str
   const production = nodeEnv === "production";
   const parsed = configSchema.safeParse({
     ...all,
-    store: { production, ...pick(all, STORE_VARIABLES) },
+    store: { production, ...pick(all, [...STORE_VARIABLES, ...Object.keys(POSTGRES_VARIABLES)]) },
     model: { production, ...pick(all, MODEL_VARIABLES) },
   });
   if (parsed.success) return Object.freeze(parsed.data);
@@ -180,6 +130,8 @@ function renderIssue(issue: z.core.$ZodIssue, all: Environment): string {
     MODEL_TIMEOUT_MS: "whole milliseconds from 100 to 600000",
     MODEL_MAX_RETRIES: "a whole number from 0 to 10",
     RESPOND_MAX_MODEL_CALLS: "a whole number from 1 to 20",
+    SEARCH_LANGUAGE: "english, simple",
+    ...POSTGRES_VARIABLES,
   };
   const value = all[name] ?? "";
   const seen =
@@ -208,43 +160,6 @@ function pick(environment: Environment, names: readonly string[]): Environment {
   return Object.fromEntries(names.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])));
 }
 
-function parseBoolean(text: string): boolean | "unknown" {
-  const known: Record<string, boolean> = { true: true, "1": true, false: false, "0": false };
-  return Object.hasOwn(known, text.toLowerCase()) ? (known[text.toLowerCase()] ?? "unknown") : "unknown";
-}
-
-function parseStoreUrl(text: string): StoreConfig | "unknown" | "no path" | "options" {
-  if (isPostgresUrl(text)) return { backend: "postgres", url: text };
-  if (text === "memory:") return { backend: "memory" };
-  if (text.startsWith("memory:")) return "options";
-  if (!text.startsWith("sqlite:")) return "unknown";
-  const path = text.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
-  return path === "" || path.startsWith(":") || path.startsWith("//") ? "no path" : { backend: "sqlite", path };
-}
-
-function isPostgresUrl(text: string): boolean {
-  return /^postgres(ql)?:\/\/./.test(text) && URL.canParse(text);
-}
-
-function quote(text: string | undefined): string {
-  // A key may have ended up in the wrong variable.
-  return JSON.stringify((text ?? "").replace(/^sk-.*/s, "sk-…").slice(0, 120));
-}
-
-/** Shows a URL without what may be secret in it: user information and query. Whole text that is no URL is hidden. */
-export function maskUrl(text: string): string {
-  if (!URL.canParse(text)) return "***";
-  const { protocol, username, host, pathname, search } = new URL(text);
-  return `${protocol}//${username ? "***@" : ""}${host}${pathname}${search ? "?***" : ""}`;
-}
-
-/** Names a URL that is not allowed by its scheme alone, since the rest may hold a password. */
-function nameUrl(text: string): string {
-  const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(text)?.[0];
-  if (scheme !== undefined) return quote(scheme.length === text.length ? scheme : `${scheme}…`);
-  return /^[\w./-]{1,40}$/.test(text) ? quote(text) : "a value without a scheme";
-}
-
 /** The configuration as a flat list of names and values for people, secrets masked. */
 export function renderConfig(config: Config): Record<string, string | number> {
   const model: Record<string, string> =
@@ -264,21 +179,10 @@ export function renderConfig(config: Config): Record<string, string | number> {
     model_timeout_ms: config.modelTimeoutMs,
     model_max_retries: config.modelMaxRetries,
     respond_max_model_calls: config.respondMaxModelCalls,
+    ...(config.store.backend === "postgres" ? renderPostgres(config.store) : {}),
+    search_language: config.searchLanguage,
     calendar_path: config.calendarPath ?? "not set",
   };
-}
-
-/** The store as a URL, secrets masked. */
-export function renderStore(store: StoreConfig): string {
-  if (store.backend === "memory") return "memory:";
-  return store.backend === "sqlite" ? `sqlite:${store.path}` : maskUrl(store.url);
-}
-
-/** One line that says where memory is kept, and warns where it will be lost. */
-export function describeStore(store: StoreConfig): string {
-  return store.backend === "memory"
-    ? "memory: in this process only, LOST AT EXIT (set STORE_URL=sqlite:PATH to keep it)"
-    : `memory: kept in ${renderStore(store)}`;
 }
 
 function maskSecret(secret: string | undefined): string {

@@ -3,10 +3,11 @@ import type { AIMessageChunk, BaseMessage } from "@langchain/core/messages";
 import type { StructuredToolParams } from "@langchain/core/tools";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { z } from "zod";
-import { type Config, maskUrl } from "./config.ts";
+import type { Config } from "./config.ts";
 import { MnemailError } from "./errors.ts";
 import { count } from "./meter.ts";
 import { startStandIn } from "./stand-in/server.ts";
+import { maskUrl } from "./store-config.ts";
 
 /** The models the assistant calls. `embeddings` is absent when memory is searched by words alone. */
 export interface Models {

@@ -7,6 +7,7 @@ const RANKS: Record<string, number> = {
   "errors.ts": 0,
   "email.ts": 0,
   "meter.ts": 0,
+  "store-config.ts": 0,
   "config.ts": 1,
   "prompts.ts": 1,
   "stand-in": 1,

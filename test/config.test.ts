@@ -6,6 +6,11 @@ import { loadConfig, renderConfig } from "../src/config.ts";
 import { MnemailError } from "../src/errors.ts";
 
 const POSTGRES = "postgres://mnemail:secret@db.example/mnemail";
+/** With the pool's settings as they are unless set. */
+const postgres = {
+  ...{ backend: "postgres", url: POSTGRES, poolMax: 10 },
+  ...{ idleTimeoutMs: 30_000, connectTimeoutMs: 5_000, statementTimeoutMs: 30_000, retryMs: 10_000 },
+};
 let directory: string;
 
 beforeEach(() => {
@@ -35,7 +40,7 @@ describe("where memory is kept", () => {
     ["sqlite:data/m.db", { backend: "sqlite", path: "data/m.db" }],
     ["sqlite:/var/m.db", { backend: "sqlite", path: "/var/m.db" }],
     ["sqlite:///var/m.db", { backend: "sqlite", path: "/var/m.db" }],
-    [POSTGRES, { backend: "postgres", url: POSTGRES }],
+    [POSTGRES, postgres],
   ])("STORE_URL=%s", (url, store) => {
     expect(load({ STORE_URL: url }).store).toEqual(store);
   });
@@ -49,12 +54,21 @@ describe("where memory is kept", () => {
 
   test("the guides' switch: false is in memory, true needs the connection string", () => {
     expect(load({ USE_PERSISTENT_STORE: "false" }).store).toEqual({ backend: "memory" });
-    expect(load({ USE_PERSISTENT_STORE: "true", POSTGRES_CONNECTION_STRING: POSTGRES }).store).toEqual({
-      backend: "postgres",
-      url: POSTGRES,
-    });
+    expect(load({ USE_PERSISTENT_STORE: "true", POSTGRES_CONNECTION_STRING: POSTGRES }).store).toEqual(postgres);
     expect(problemsOf({ USE_PERSISTENT_STORE: "true" })).toContain("POSTGRES_CONNECTION_STRING");
     expect(problemsOf({ USE_PERSISTENT_STORE: "maybe" })).toContain('saw "maybe"; allowed: true, false');
+  });
+
+  test("the settings of a PostgreSQL pool are checked, and are the store's", () => {
+    const settings = { POSTGRES_POOL_MAX: "3", POSTGRES_PASSWORD_FILE: "/run/secret" };
+    expect(load({ STORE_URL: POSTGRES, ...settings }).store).toEqual({
+      ...postgres,
+      ...{ poolMax: 3, passwordFile: "/run/secret" },
+    });
+    expect(problemsOf({ STORE_URL: POSTGRES, POSTGRES_POOL_MAX: "many" })).toBe(
+      'POSTGRES_POOL_MAX: saw "many"; allowed: a whole number from 1 to 1000; correct or unset it',
+    );
+    expect(problemsOf({ SEARCH_LANGUAGE: "klingon" })).toContain("allowed: english, simple");
   });
 
   test("a contradiction within one source is an error", () => {

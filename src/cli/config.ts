@@ -7,6 +7,9 @@ export async function showConfig(rawOptions: unknown): Promise<number> {
   const { json } = z.object({ json: z.boolean().default(false) }).parse(rawOptions);
   const settings = renderConfig(loadConfig());
   if (json) printJson(settings);
-  else for (const [name, value] of Object.entries(settings)) console.log(`${name.padEnd(24)} ${value}`);
+  else {
+    const width = Math.max(...Object.keys(settings).map((name) => name.length));
+    for (const [name, value] of Object.entries(settings)) console.log(`${name.padEnd(width)} ${value}`);
+  }
   return 0;
 }

@@ -3,9 +3,10 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import { z } from "zod";
-import { loadConfig, renderStore } from "../config.ts";
+import { loadConfig } from "../config.ts";
 import { MnemailError } from "../errors.ts";
 import { draftSchema } from "../memory/records.ts";
+import { renderStore } from "../store-config.ts";
 
 const SAMPLES = relative(process.cwd(), fileURLToPath(new URL("../../samples", import.meta.url)));
 const NORA = "nora.lindqvist@fjordlys.example";

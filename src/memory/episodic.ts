@@ -1,8 +1,8 @@
-import type { Item, PutOperation, SearchOperation } from "@langchain/langgraph-checkpoint";
+import type { Item, PutOperation } from "@langchain/langgraph-checkpoint";
 import { type Email, oneLine, quoteUntrusted, senderAddress } from "../email.ts";
 import { hashText } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
-import type { ConditionalPut } from "../store/operations.ts";
+import type { ConditionalPut, RankedSearch } from "../store/operations.ts";
 import { type DecisionRecord, type MemoryRecord, memoryRecordSchema, type UsedMemory } from "./records.ts";
 import { similarityText } from "./semantic.ts";
 
@@ -16,11 +16,12 @@ export interface EpisodicMemory {
 }
 
 /** What is recalled before an email is answered: the facts nearest to it, and the last exchanges with its sender. */
-export function recall(namespaces: UserNamespaces, email: Email): [SearchOperation, SearchOperation] {
+export function recall(namespaces: UserNamespaces, email: Email): [RankedSearch, RankedSearch] {
   return [
     {
       namespacePrefix: namespaces.collection,
       query: similarityText(email),
+      ranking: "hybrid",
       filter: { kind: "fact" },
       limit: RECALLED_FACTS,
     },

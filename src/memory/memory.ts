@@ -6,7 +6,7 @@ import { count } from "../meter.ts";
 import { hashText, LEARNABLE_PROMPTS, type LearnablePrompt, type Prompts } from "../prompts.ts";
 import { inTurn, putIf } from "../store/conditional-put.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
-import type { ConditionalPut } from "../store/operations.ts";
+import type { ConditionalPut, RankedSearch } from "../store/operations.ts";
 import { conversationPut, type EpisodicMemory, factPut, proposalPut, readMemories, recall } from "./episodic.ts";
 import { initialise, promptPut, readPrompt, type UserPrompt } from "./procedural.ts";
 import { PROFILE_KEY, type Profile, profileSchema } from "./profile.ts";
@@ -134,9 +134,9 @@ export class Memory {
 
   /** Facts that the user said or approved, best match first. Pending ones are never found. */
   async searchFacts(userId: string, query: string, limit: number): Promise<EpisodicMemory[]> {
-    const [items] = await this.#batch([
-      { namespacePrefix: userNamespaces(userId).collection, query, filter: { kind: "fact" }, limit },
-    ]);
+    const namespacePrefix = userNamespaces(userId).collection;
+    const search: RankedSearch = { namespacePrefix, query, ranking: "hybrid", filter: { kind: "fact" }, limit };
+    const [items] = await this.#batch([search]);
     return readMemories(items);
   }
 

@@ -1,6 +1,7 @@
-import type { Item, PutOperation, SearchOperation } from "@langchain/langgraph-checkpoint";
+import type { Item, PutOperation } from "@langchain/langgraph-checkpoint";
 import { type Email, quoteUntrusted, renderEmail } from "../email.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
+import type { RankedSearch } from "../store/operations.ts";
 import {
   type ComparedEmail,
   compareEmail,
@@ -34,8 +35,13 @@ export function examplePut(namespaces: UserNamespaces, email: KeptEmail, label: 
 }
 
 /** The search for the examples nearest to an email. */
-export function nearestExamples(namespaces: UserNamespaces, email: Email): SearchOperation {
-  return { namespacePrefix: namespaces.examples, query: similarityText(email), limit: NEAREST_EXAMPLES };
+export function nearestExamples(namespaces: UserNamespaces, email: Email): RankedSearch {
+  return {
+    namespacePrefix: namespaces.examples,
+    query: similarityText(email),
+    ranking: "hybrid",
+    limit: NEAREST_EXAMPLES,
+  };
 }
 
 /** Parses found examples; records that other programs wrote in another shape are passed over. */

@@ -1,5 +1,6 @@
 import { openAssistant } from "../assistant.ts";
-import { describeStore, loadConfig } from "../config.ts";
+import { loadConfig } from "../config.ts";
+import { describeStore } from "../store-config.ts";
 
 const log = (line: string) => console.error(`mnemail: ${line}`);
 

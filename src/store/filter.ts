@@ -1,4 +1,5 @@
-import { jsonEqual } from "./json-equal.ts";
+import type { SearchOperation } from "@langchain/langgraph-checkpoint";
+import { jsonEqual, throughJson } from "./json-equal.ts";
 import type { JsonObject } from "./row-driver.ts";
 
 type Comparison = (item: unknown, wanted: unknown) => boolean;
@@ -15,19 +16,41 @@ const OPERATORS: ReadonlyMap<string, Comparison> = new Map<string, Comparison>([
 ]);
 
 /**
- * Whether a value passes a LangGraph search filter: each key equal, or compared by `$eq $ne $gt $gte $lt $lte
- * $in $nin`. Numbers compare with numbers and strings with strings; other pairs are never ordered.
- *
- * @throws TypeError for an unknown operator, which would otherwise match nothing in silence.
+ * Whether a value passes a LangGraph search filter: each top-level name equal, or compared by `$eq $ne $gt $gte $lt
+ * $lte $in $nin`. Values compare as JSON: a Date is its ISO text, which orders as time does, and a missing field is
+ * null. Numbers are ordered among numbers and texts among texts (by code units); other pairs have no order.
  */
-export function matchesFilter(value: JsonObject, filter: JsonObject | undefined): boolean {
-  return Object.entries(filter ?? {}).every(([key, wanted]) => {
-    const item = Object.hasOwn(value, key) ? value[key] : undefined;
+export function matchesFilter(value: JsonObject, filter: SearchOperation["filter"]): boolean {
+  return Object.entries(filter ?? {}).every(([name, wanted]) => {
+    const item = Object.hasOwn(value, name) ? value[name] : undefined;
     const operators = operatorsOf(wanted);
     return operators === undefined
       ? jsonEqual(item, wanted)
-      : operators.every(([name, operand]) => comparison(name)(item, operand));
+      : operators.every(([operator, operand]) => OPERATORS.get(operator)?.(item, operand));
   });
+}
+
+/** @throws TypeError for an operator that is unknown or has no sensible operand, which would match nothing in silence. */
+export function validateFilter(filter: SearchOperation["filter"]): void {
+  for (const [operator, operand] of Object.values(filter ?? {}).flatMap((wanted) => operatorsOf(wanted) ?? [])) {
+    if (!OPERATORS.has(operator)) {
+      throw new TypeError(`filter: unknown operator ${operator}; allowed: ${[...OPERATORS.keys()].join(" ")}`);
+    }
+    if (["$in", "$nin"].includes(operator) && !Array.isArray(operand)) {
+      throw new TypeError(`filter: ${operator} expected a list`);
+    }
+  }
+}
+
+/** The part of a filter that says which names equal which values, as JSON; a missing field equals null. */
+export function equalities(filter: SearchOperation["filter"]): JsonObject {
+  const plain = Object.entries(filter ?? {}).flatMap(([name, wanted]): [string, unknown][] => {
+    const operators = operatorsOf(wanted);
+    if (operators === undefined) return [[name, throughJson(wanted)]];
+    const [operator, operand] = operators[0] ?? [];
+    return operators.length === 1 && operator === "$eq" ? [[name, throughJson(operand)]] : [];
+  });
+  return Object.fromEntries(plain);
 }
 
 function operatorsOf(wanted: unknown): [string, unknown][] | undefined {
@@ -36,13 +59,8 @@ function operatorsOf(wanted: unknown): [string, unknown][] | undefined {
   return entries.length > 0 && entries.every(([name]) => name.startsWith("$")) ? entries : undefined;
 }
 
-function comparison(name: string): Comparison {
-  const found = OPERATORS.get(name);
-  if (!found) throw new TypeError(`filter: unknown operator ${name}; allowed: ${[...OPERATORS.keys()].join(" ")}`);
-  return found;
-}
-
-function order(a: unknown, b: unknown): number {
+function order(item: unknown, wanted: unknown): number {
+  const [a, b] = [item, throughJson(wanted)];
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a === "string" && typeof b === "string") return a < b ? -1 : a > b ? 1 : 0;
   return Number.NaN;

@@ -5,6 +5,7 @@ export function jsonEqual(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(throughJson(a), throughJson(b));
 }
 
-function throughJson(value: unknown): unknown {
+/** A value as JSON keeps it: copied, a Date as text, undefined as null. */
+export function throughJson(value: unknown): unknown {
   return value === undefined ? null : JSON.parse(JSON.stringify(value));
 }

@@ -1,61 +1,42 @@
-import type { EmbeddingsInterface } from "@langchain/core/embeddings";
-import {
-  BaseStore,
-  type Item,
-  type ListNamespacesOperation,
-  type Operation,
-  type OperationResults,
-  type PutOperation,
-  type SearchItem,
-  type SearchOperation,
-} from "@langchain/langgraph-checkpoint";
-import { matchesFilter } from "./filter.ts";
+import { BaseStore, type Item, type Operation, type OperationResults } from "@langchain/langgraph-checkpoint";
+import { MnemailError } from "../errors.ts";
+import { Embedder, pathsOfFields, type StoreIndex } from "./embedder.ts";
 import {
   type ConditionalPut,
-  equalities,
   isGet,
   isListNamespaces,
   isPut,
   isSearch,
+  type StoreOperation,
+  selectNamespaces,
   validateAddress,
+  validatePage,
+  validatePrefix,
+  validatePut,
   validateSearch,
-  validateValue,
 } from "./operations.ts";
-import { rankByVector, rankByWords, textsAtPath } from "./ranking.ts";
-import type { FieldVector, RowDriver, RowWrite, ScannedRow } from "./row-driver.ts";
+import type { JsonObject, KeptRow, RowBatch, RowDriver, RowHealth, RowScan, RowWrite } from "./row-driver.ts";
+import type { VectorSpace } from "./vector-space.ts";
 
-/** Characters of one text that are embedded; models refuse more than some 8,000 tokens. */
-const EMBEDDED_TEXT_LIMIT = 8_000;
-const REMEMBERED_QUERIES = 64;
-
-/** How items are made searchable by meaning. */
-export interface StoreIndex {
-  embeddings: EmbeddingsInterface;
-  /** Names the vectors: those of another model are never compared with these. */
-  model: string;
-  /** Paths that are embedded when a put names none; `$`, the whole value, by default. */
-  fields?: string[];
-}
+const REINDEX_PAGE = 100;
 
 /**
  * Mnemail's LangGraph store: one implementation of `BaseStore` over a small {@link RowDriver}, so that every
- * backend validates, filters, ranks and pages alike. Differs from LangGraph's `InMemoryStore` where that one
+ * backend validates, embeds and answers alike. Differs from LangGraph's `InMemoryStore` where that one
  * leaks or forgets: prefixes match by whole labels, values are copies, deleting removes vectors, a `query`
  * without embeddings ranks by words. A batch is one transaction; its reads see the state before its writes;
- * texts are embedded in one call before it begins.
+ * texts are embedded in one call before it begins, and before a connection is taken.
  */
 export class MnemailStore extends BaseStore {
   readonly #driver: RowDriver;
-  readonly #index: StoreIndex | undefined;
+  readonly #embedder: Embedder;
   readonly #warn: (line: string) => void;
   readonly #warned = new Set<string>();
-  /** The last queries' vectors: the nodes that handle one email search by the same text. */
-  readonly #queryVectors = new Map<string, Float32Array>();
 
   private constructor(driver: RowDriver, index: StoreIndex | undefined, warn: (line: string) => void) {
     super();
     this.#driver = driver;
-    this.#index = index;
+    this.#embedder = new Embedder(index, (line) => this.#warnOnce(line));
     this.#warn = warn;
   }
 
@@ -66,13 +47,14 @@ export class MnemailStore extends BaseStore {
   ): Promise<MnemailStore> {
     const warn = options.warn ?? (() => {});
     const { index } = options;
-    if (!index) return new MnemailStore(driver, undefined, warn);
-    const inForce = await driver.claimEmbeddingModel(index.model);
-    if (inForce === index.model) return new MnemailStore(driver, index, warn);
-    warn(
-      `memory holds vectors of the embedding model "${inForce}", not of "${index.model}": it is searched by words alone (another STORE_URL starts afresh)`,
-    );
-    return new MnemailStore(driver, undefined, warn);
+    if (index && driver.withoutVectors !== undefined) {
+      warn(`memory is searched by words alone: ${driver.withoutVectors}`);
+      return new MnemailStore(driver, undefined, warn);
+    }
+    const store = new MnemailStore(driver, index, warn);
+    const kept = index && (await driver.vectorSpace());
+    if (kept && kept.model !== index.model) store.#warnOfOtherVectors(kept);
+    return store;
   }
 
   override async batch<Op extends Operation[]>(operations: Op): Promise<OperationResults<Op>> {
@@ -86,9 +68,94 @@ export class MnemailStore extends BaseStore {
    * @throws TypeError when two puts are of one address.
    */
   async putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
-    const addresses = new Set(puts.map(({ namespace, key }) => JSON.stringify([namespace, key])));
-    if (addresses.size < puts.length) throw new TypeError("putIf: expected one put for each address");
-    return (await this.#run([...puts])).applied;
+    refuseRepeatedAddresses(puts);
+    return (await this.#run(puts)).applied;
+  }
+
+  /** Puts an item that reads no longer see after so many minutes; a later plain put keeps it for good. */
+  async putWithTtl(
+    namespace: string[],
+    key: string,
+    value: JsonObject,
+    ttlMinutes: number,
+    index?: false | string[],
+  ): Promise<void> {
+    await this.#run([{ namespace, key, value, ttlMinutes, ...(index === undefined ? {} : { index }) }]);
+  }
+
+  /**
+   * Puts items as they were kept elsewhere: with their times, and with vectors for the same fields. All or nothing.
+   *
+   * @throws TypeError when two items are of one address.
+   */
+  async restore(items: readonly KeptRow[]): Promise<void> {
+    refuseRepeatedAddresses(items);
+    for (const { namespace, key, value } of items) {
+      validateAddress(namespace, key);
+      validatePut({ namespace, key, value });
+    }
+    await this.#write(items);
+  }
+
+  /** All items at or below the prefixes as of one moment, ordered by namespace and key, in pages. */
+  pages(prefixes: string[][]): AsyncIterable<KeptRow[]> {
+    for (const prefix of prefixes) validatePrefix(prefix);
+    return this.#driver.pages(prefixes);
+  }
+
+  /** Removes every item at or below the prefixes, all or none; returns how many there were. */
+  async drop(prefixes: string[][]): Promise<number> {
+    for (const prefix of prefixes) validatePrefix(prefix);
+    return this.#driver.drop(prefixes);
+  }
+
+  /** Removes the items whose time is over; returns how many. Reads hide them all the same. */
+  async sweep(): Promise<number> {
+    return this.#driver.sweep();
+  }
+
+  /** What the backend says about itself. */
+  async health(): Promise<RowHealth> {
+    return this.#driver.health();
+  }
+
+  /**
+   * Gives every indexed field a vector of this store's embedding model: those of another model, and those that were
+   * put while no embeddings could be had. Runs beside other readers and writers; what was done stays done when it
+   * is interrupted, and a search finds the fields that still wait by their words. Returns how many items it did.
+   *
+   * @throws MnemailError("store") where there are no embeddings or no vectors can be kept.
+   */
+  async reindex(onProgress: (done: number, waiting: number) => void = () => {}): Promise<number> {
+    const space = await this.#embedder.probe();
+    if (!space) {
+      const why = this.#driver.withoutVectors ?? "no embedding model is set";
+      throw new MnemailError("store", `there is nothing to index with: ${why}`);
+    }
+    await this.#driver.resetVectors(space);
+    let done = 0;
+    for (;;) {
+      const inForce = await this.#driver.vectorSpace();
+      if (inForce?.model !== space.model) {
+        throw new MnemailError(
+          "store",
+          `another process began to index for the model "${inForce?.model}"`,
+          "use one model",
+        );
+      }
+      const { rows, waiting } = await this.#driver.unembedded(REINDEX_PAGE);
+      if (rows.length === 0) return done;
+      // Who changed an item meanwhile has also made its vectors.
+      const items = rows.map((row) => ({ ...row, expected: row.value }));
+      if (!(await this.#write(items))) for (const item of items) await this.#write([item]);
+      done += rows.length;
+      onProgress(done, waiting);
+    }
+  }
+
+  /** Writes a copy of the whole database to a new file; undefined where the backend has no such copy. */
+  get backup(): ((path: string) => Promise<void>) | undefined {
+    return this.#driver.backup?.bind(this.#driver);
   }
 
   /** Releases the driver. */
@@ -100,33 +167,40 @@ export class MnemailStore extends BaseStore {
     await this.stop();
   }
 
-  async #run(operations: readonly (Operation | ConditionalPut)[]): Promise<{ results: unknown[]; applied: boolean }> {
+  async #run(operations: readonly StoreOperation[]): Promise<{ results: unknown[]; applied: boolean }> {
     const gets = operations.filter(isGet);
     const searches = operations.filter(isSearch);
+    const lists = operations.filter(isListNamespaces);
     // The last write to an address wins, as in InMemoryStore and Python's stores.
     const puts = [
       ...new Map(operations.filter(isPut).map((op) => [JSON.stringify([op.namespace, op.key]), op])).values(),
     ];
     for (const op of [...gets, ...puts]) validateAddress(op.namespace, op.key);
-    for (const op of puts) validateValue(op.value);
+    for (const op of puts) validatePut(op);
     for (const op of searches) validateSearch(op);
+    for (const op of lists) validatePage(op);
 
-    const { writes, queries } = await this.#embed(puts, searches);
-    const result = await this.#driver.run({
+    const { writes, queries, space } = await this.#embedder.embedBatch(puts, searches);
+    const result = await this.#runDriver({
       gets: gets.map(({ namespace, key }) => ({ namespace, key })),
-      scans: searches.map((op) => ({
-        prefix: op.namespacePrefix,
-        withVectors: queries.has(op.query ?? ""),
-        equal: equalities(op.filter),
-      })),
-      listNamespaces: operations.some(isListNamespaces),
+      scans: searches.map((op): RowScan => {
+        const query = op.query?.trim() ? op.query : undefined;
+        return {
+          prefix: op.namespacePrefix,
+          filter: op.filter ?? {},
+          ranking: query === undefined ? undefined : { query, near: queries.get(query), by: op.ranking ?? "vector" },
+          offset: op.offset ?? 0,
+          limit: op.limit ?? 10,
+        };
+      }),
+      listNamespaces: lists.length > 0,
       writes,
+      space,
     });
-    if (result.unreadable > 0) this.#warnOnce(`records that cannot be read are left out: ${result.unreadable}`);
     return {
       applied: result.applied,
-      results: operations.map((op): Item | null | SearchItem[] | string[][] | undefined => {
-        if (isSearch(op)) return rank(result.scans[searches.indexOf(op)] ?? [], op, queries.get(op.query ?? ""));
+      results: operations.map((op): Item | null | Item[] | string[][] | undefined => {
+        if (isSearch(op)) return result.scans[searches.indexOf(op)] ?? [];
         if (isGet(op)) return result.gets[gets.indexOf(op)] ?? null;
         if (isListNamespaces(op)) return selectNamespaces(result.namespaces, op);
         return undefined;
@@ -134,61 +208,28 @@ export class MnemailStore extends BaseStore {
     };
   }
 
-  /** One embedding call for all texts of a batch. A search survives its failure by ranking words; a put does not. */
-  async #embed(
-    puts: readonly (PutOperation | ConditionalPut)[],
-    searches: readonly SearchOperation[],
-  ): Promise<{ writes: RowWrite[]; queries: Map<string, Float32Array> }> {
-    const queries = new Set(searches.flatMap((op) => (op.query?.trim() ? [op.query] : [])));
-    const fields = puts.map((op) => this.#textsToEmbed(op));
-    const texts = [...queries, ...fields.flat().map((each) => each.text)];
-    const vectors = await this.#vectorsOf(texts, { mayFail: fields.every((each) => each.length === 0) });
-    const writes = puts.map((op, i): RowWrite => {
-      const embedded = (fields[i] ?? []).flatMap(({ field, text }): FieldVector[] => {
-        const embedding = vectors.get(text);
-        return embedding ? [{ field, embedding }] : [];
-      });
-      const write: RowWrite = { namespace: op.namespace, key: op.key, value: op.value, vectors: embedded };
-      return "expected" in op && op.expected !== undefined ? { ...write, expected: op.expected } : write;
+  async #write(items: readonly (KeptRow & { expected?: JsonObject })[]): Promise<boolean> {
+    const puts = items.map(({ ttlMinutes: _, ...item }) => ({ ...item, index: pathsOfFields(item.fields) }));
+    const { writes, space } = await this.#embedder.embedBatch(puts, []);
+    const kept = writes.map((write, i): RowWrite => {
+      const item = items[i];
+      return item ? { ...write, kept: item } : write;
     });
-    const found = new Map([...vectors].filter(([text]) => queries.has(text)));
-    for (const [text, vector] of found) this.#rememberQuery(text, vector);
-    return { writes, queries: found };
+    return (await this.#runDriver({ gets: [], scans: [], listNamespaces: false, writes: kept, space })).applied;
   }
 
-  async #vectorsOf(texts: readonly string[], options: { mayFail: boolean }): Promise<Map<string, Float32Array>> {
-    const vectors = new Map([...this.#queryVectors].filter(([text]) => texts.includes(text)));
-    const missing = [...new Set(texts)].filter((text) => !vectors.has(text));
-    if (!this.#index || missing.length === 0) return vectors;
-    try {
-      const inputs = missing.map((text) => text.slice(0, EMBEDDED_TEXT_LIMIT).toWellFormed());
-      const found = await this.#index.embeddings.embedDocuments(inputs);
-      for (const [i, text] of missing.entries()) {
-        const vector = found[i];
-        if (!vector?.length) throw new TypeError("embeddings: the model answered with no vector");
-        vectors.set(text, Float32Array.from(vector));
-      }
-    } catch (error) {
-      if (!options.mayFail) throw error;
-      this.#warnOnce(`memory is searched by words alone: ${error instanceof Error ? error.message : String(error)}`);
-    }
-    return vectors;
+  async #runDriver(batch: RowBatch) {
+    const result = await this.#driver.run(batch);
+    if (result.unreadable > 0) this.#warnOnce(`records that cannot be read are left out: ${result.unreadable}`);
+    const kept = result.comparable ? undefined : await this.#driver.vectorSpace();
+    if (kept) this.#warnOfOtherVectors(kept);
+    return result;
   }
 
-  #rememberQuery(text: string, vector: Float32Array): void {
-    this.#queryVectors.delete(text);
-    this.#queryVectors.set(text, vector);
-    const [oldest] = this.#queryVectors.keys();
-    if (this.#queryVectors.size > REMEMBERED_QUERIES && oldest !== undefined) this.#queryVectors.delete(oldest);
-  }
-
-  #textsToEmbed(op: PutOperation | ConditionalPut): { field: string; text: string }[] {
-    const { value } = op;
-    if (!this.#index || value === null || op.index === false) return [];
-    return (op.index ?? this.#index.fields ?? ["$"]).flatMap((path) => {
-      const texts = textsAtPath(value, path).filter((text) => text.trim() !== "");
-      return texts.map((text, i) => ({ field: texts.length > 1 ? `${path}.${i}` : path, text }));
-    });
+  #warnOfOtherVectors({ model }: VectorSpace): void {
+    this.#warnOnce(
+      `memory holds vectors of the embedding model "${model}", not of "${this.#embedder.model}": it is searched by words alone until \`mnemail memory reindex\``,
+    );
   }
 
   #warnOnce(line: string): void {
@@ -198,29 +239,7 @@ export class MnemailStore extends BaseStore {
   }
 }
 
-function rank(rows: readonly ScannedRow[], op: SearchOperation, query: Float32Array | undefined): SearchItem[] {
-  const offset = op.offset ?? 0;
-  const matching = rows.filter((row) => matchesFilter(row.value, op.filter));
-  const ranked = query
-    ? rankByVector(matching, query)
-    : op.query?.trim()
-      ? rankByWords(matching, op.query)
-      : matching.map((row) => ({ row, score: undefined }));
-  return ranked.slice(offset, offset + (op.limit ?? 10)).map(({ row: { vectors: _, ...item }, score }) => {
-    return score === undefined ? item : { ...item, score };
-  });
-}
-
-function selectNamespaces(all: readonly string[][], op: ListNamespacesOperation): string[][] {
-  const matching = all.filter((namespace) =>
-    (op.matchConditions ?? []).every(({ matchType, path }) => {
-      const part = matchType === "prefix" ? namespace.slice(0, path.length) : namespace.slice(-path.length);
-      return part.length === path.length && part.every((label, i) => path[i] === "*" || path[i] === label);
-    }),
-  );
-  const cut = matching.map((namespace) => namespace.slice(0, op.maxDepth ?? namespace.length));
-  const distinct = [...new Map(cut.map((namespace) => [namespace.join("."), namespace])).entries()];
-  distinct.sort(([a], [b]) => (a < b ? -1 : 1));
-  const offset = op.offset ?? 0;
-  return distinct.slice(offset, offset + (op.limit ?? 100)).map(([, namespace]) => namespace);
+function refuseRepeatedAddresses(puts: readonly { namespace: string[]; key: string }[]): void {
+  const addresses = new Set(puts.map(({ namespace, key }) => JSON.stringify([namespace, key])));
+  if (addresses.size < puts.length) throw new TypeError("puts: expected one for each address");
 }

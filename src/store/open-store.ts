@@ -1,30 +1,79 @@
-import type { StoreConfig } from "../config.ts";
-import { MnemailError } from "../errors.ts";
-import { MnemailStore, type StoreIndex } from "./mnemail-store.ts";
+import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
+import type { StoreConfig } from "../store-config.ts";
+import type { StoreIndex } from "./embedder.ts";
+import { MnemailStore } from "./mnemail-store.ts";
+import type { RowDriver } from "./row-driver.ts";
+import type { SearchLanguage } from "./tokens.ts";
 
 /**
  * Opens the store of the configuration: the only switch over backends; each driver is imported when it is asked
  * for. The caller owns the store (`await using`).
  *
- * @throws MnemailError("store") with one line that names the setting.
+ * @throws MnemailError("store") with one line that names the place.
  */
 export async function openStore(
   config: StoreConfig,
-  options: { index?: StoreIndex; warn?: (line: string) => void } = {},
+  options: { index?: StoreIndex; language?: SearchLanguage; warn?: (line: string) => void } = {},
 ): Promise<MnemailStore> {
+  return MnemailStore.open(await openDriver(config, options), options);
+}
+
+async function openDriver(
+  config: StoreConfig,
+  options: { language?: SearchLanguage; warn?: (line: string) => void },
+): Promise<RowDriver> {
   switch (config.backend) {
     case "memory": {
       const { createMemoryDriver } = await import("./memory-driver.ts");
-      return MnemailStore.open(createMemoryDriver(), options);
+      return createMemoryDriver(options);
     }
     case "sqlite": {
       const { openSqliteDriver } = await import("./sqlite-driver.ts");
-      return MnemailStore.open(openSqliteDriver(config.path), options);
+      return openSqliteDriver(config.path, options);
     }
-    case "postgres":
-      throw new MnemailError(
-        "store",
-        "STORE_URL: PostgreSQL is not supported in this version; set STORE_URL=sqlite:PATH or STORE_URL=memory:, with USE_PERSISTENT_STORE and POSTGRES_CONNECTION_STRING unset",
-      );
+    case "postgres": {
+      const { openPostgresDriver } = await import("./postgres-driver.ts");
+      return openPostgresDriver(config, options);
+    }
+  }
+}
+
+/** A checkpointer with what was opened for it. */
+export interface OpenCheckpointer extends AsyncDisposable {
+  checkpointer: BaseCheckpointSaver;
+}
+
+/**
+ * Opens LangGraph's checkpointer of the same setting: for SQLite in a file beside the store's, so that checkpoints do
+ * not wake its caches; for PostgreSQL in the same database, on a pool of its own.
+ *
+ * @throws MnemailError("store") with one line that names the place.
+ */
+export async function openCheckpointer(
+  config: StoreConfig,
+  options: { warn?: (line: string) => void } = {},
+): Promise<OpenCheckpointer> {
+  switch (config.backend) {
+    case "memory": {
+      const { MemorySaver } = await import("@langchain/langgraph-checkpoint");
+      return { checkpointer: new MemorySaver(), [Symbol.asyncDispose]: async () => {} };
+    }
+    case "sqlite": {
+      const { checkpointPath, openSqliteCheckpointer } = await import("./sqlite-checkpointer.ts");
+      const { checkpointer, close } = await openSqliteCheckpointer(checkpointPath(config.path));
+      return { checkpointer, [Symbol.asyncDispose]: async () => close() };
+    }
+    case "postgres": {
+      const { openPostgresCheckpointer } = await import("./postgres-checkpointer.ts");
+      const { openPostgresPool, withRetry } = await import("./postgres-pool.ts");
+      const pool = openPostgresPool(config, options.warn);
+      try {
+        const checkpointer = await withRetry(config, () => openPostgresCheckpointer(pool));
+        return { checkpointer, [Symbol.asyncDispose]: () => pool.end() };
+      } catch (error) {
+        await pool.end();
+        throw error;
+      }
+    }
   }
 }

@@ -1,21 +1,28 @@
+import { chmodSync, closeSync, openSync } from "node:fs";
 import type Database from "libsql";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
 import { jsonEqual } from "./json-equal.ts";
-import type { JsonObject, Row, RowBatch, RowBatchResult, RowDriver, RowWrite, ScannedRow } from "./row-driver.ts";
+import type { Address, KeptRow, Row, RowBatch, RowBatchResult, RowDriver, RowHealth, RowWrite } from "./row-driver.ts";
 import { identityOf, inTransaction, openDatabase, type Place, storeError } from "./sqlite-file.ts";
+import { readSqliteHealth } from "./sqlite-health.ts";
+import {
+  BELOW,
+  belowParameters,
+  KEPT_COLUMNS,
+  LIVE,
+  NOW,
+  parseRow,
+  ROW_COLUMNS,
+  toTimestamp,
+  tryParseKept,
+} from "./sqlite-rows.ts";
+import { SqliteSearch } from "./sqlite-search.ts";
+import { SqliteVectors } from "./sqlite-vectors.ts";
+import type { SearchLanguage } from "./tokens.ts";
+import { isComparable, parseSpace, spaceText, type VectorSpace } from "./vector-space.ts";
 
-const NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')";
-const LIVE = "(expires_at IS NULL OR julianday(expires_at) > julianday('now'))";
-/** '/' follows '.' in ASCII, so this range holds exactly the prefixes that continue with a whole label. */
-const BELOW = "(? = '' OR prefix = ? OR (prefix > ? || '.' AND prefix < ? || '/'))";
-
-const blob = z.instanceof(ArrayBuffer).or(z.instanceof(Uint8Array));
-const rowSchema = z.tuple([z.string(), z.string(), z.union([z.string(), blob]), z.string(), z.string()]);
-const vectorSchema = z.tuple([z.string(), z.string(), blob]);
-const valueSchema = z.custom<JsonObject>(
-  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
-);
+const PAGE = 500;
 
 /**
  * Opens rows in a SQLite file, through libsql: made when absent (mode 0600), in write-ahead mode, every commit
@@ -23,52 +30,142 @@ const valueSchema = z.custom<JsonObject>(
  *
  * @throws MnemailError("store") when the file cannot be opened, written or is not a healthy database.
  */
-export function openSqliteDriver(path: string, { busyTimeoutMs = 5_000 } = {}): RowDriver {
-  return new SqliteDriver({ path, busyTimeoutMs }, openDatabase({ path, busyTimeoutMs }));
+export function openSqliteDriver(
+  path: string,
+  options: { busyTimeoutMs?: number; language?: SearchLanguage } = {},
+): RowDriver {
+  const place = { path, busyTimeoutMs: options.busyTimeoutMs ?? 5_000 };
+  return new SqliteDriver(place, openDatabase(place), options.language ?? "english");
 }
 
 class SqliteDriver implements RowDriver {
+  readonly withoutVectors = undefined;
   readonly #place: Place;
   readonly #database: Database.Database;
   readonly #identity: string | undefined;
+  readonly #statements = new Map<string, Database.Statement>();
+  readonly #search: SqliteSearch;
 
-  constructor(place: Place, database: Database.Database) {
+  constructor(place: Place, database: Database.Database, language: SearchLanguage) {
     this.#place = place;
     this.#database = database;
     this.#identity = identityOf(place.path);
+    const all = (sql: string, parameters: unknown[]) => this.#all(sql, parameters);
+    this.#search = new SqliteSearch(all, new SqliteVectors(all), language);
   }
 
   async run(batch: RowBatch): Promise<RowBatchResult> {
+    if (batch.writes.length > 0) return this.#writing(() => this.#runAll(batch));
     return this.#guarded(() => {
-      // SQLite goes on writing into a file that was deleted, and all of it would be lost in silence.
-      if (batch.writes.length > 0 && identityOf(this.#place.path) !== this.#identity) {
-        throw new MnemailError(
-          "store",
-          `${this.#place.path}: was removed or replaced while it was in use`,
-          "run again",
-        );
-      }
-      if (batch.writes.length > 0) return inTransaction(this.#database, () => this.#runAll(batch));
-      this.#database.exec("BEGIN");
+      this.#write("BEGIN");
       try {
         return this.#runAll(batch);
       } finally {
-        this.#database.exec("COMMIT");
+        this.#write("COMMIT");
       }
     });
   }
 
-  async claimEmbeddingModel(model: string): Promise<string> {
-    return this.#guarded(() =>
-      inTransaction(this.#database, () => {
-        const hasVectors = this.#all("SELECT 1 FROM store_vectors LIMIT 1", []).length > 0;
-        const stored = this.#all("SELECT value FROM mnemail_meta WHERE name = 'embedding_model'", [])[0];
-        const current = stored === undefined ? undefined : z.tuple([z.string()]).parse(stored)[0];
-        if (current === model || (hasVectors && current !== undefined)) return current;
-        this.#write("INSERT OR REPLACE INTO mnemail_meta (name, value) VALUES ('embedding_model', ?)", [model]);
-        return model;
-      }),
-    );
+  async vectorSpace(): Promise<VectorSpace | undefined> {
+    return this.#guarded(() => this.#space());
+  }
+
+  async resetVectors(space: VectorSpace): Promise<void> {
+    this.#writing(() => {
+      const kept = this.#space();
+      if (kept && spaceText(kept) === spaceText(space)) return;
+      this.#write(
+        "INSERT OR IGNORE INTO mnemail_unembedded SELECT v.prefix, v.key, v.field_name FROM store_vectors v JOIN store s ON s.prefix = v.prefix AND s.key = v.key",
+      );
+      this.#write("DELETE FROM store_vectors");
+      this.#setSpace(space);
+      this.#write("UPDATE mnemail_clock SET epoch = epoch + 1");
+    });
+  }
+
+  async unembedded(limit: number): Promise<{ rows: KeptRow[]; waiting: number }> {
+    return this.#guarded(() => {
+      const rows = this.#all(
+        `SELECT ${KEPT_COLUMNS} FROM store WHERE (prefix, key) IN (SELECT prefix, key FROM mnemail_unembedded) AND ${LIVE}
+         AND json_valid(value) ORDER BY prefix, key LIMIT ?`,
+        [limit],
+      );
+      const [waiting] = z.tuple([z.tuple([z.number()])]).parse(this.#all("SELECT count(*) FROM mnemail_unembedded"))[0];
+      return { rows: rows.flatMap((row) => tryParseKept(row) ?? []), waiting };
+    });
+  }
+
+  async *pages(prefixes: string[][]): AsyncIterable<KeptRow[]> {
+    // A connection of its own, so that its snapshot lasts while others, and this process, go on.
+    const database = this.#guarded(() => openDatabase(this.#place));
+    try {
+      database.exec("BEGIN");
+      const where = prefixes.map(() => BELOW).join(" OR ") || "FALSE";
+      let after = ["", ""];
+      for (;;) {
+        const rows = this.#guarded(() =>
+          database
+            .prepare(
+              `SELECT ${KEPT_COLUMNS} FROM store WHERE (prefix, key) > (?, ?) AND (${where}) AND ${LIVE}
+               ORDER BY prefix, key LIMIT ?`,
+            )
+            .raw()
+            .all([...after, ...prefixes.flatMap(belowParameters), PAGE]),
+        );
+        if (rows.length === 0) break;
+        after = z.tuple([z.string(), z.string()]).rest(z.unknown()).parse(rows.at(-1)).slice(0, 2).map(String);
+        yield rows.flatMap((row) => tryParseKept(row) ?? []);
+      }
+    } finally {
+      database.close();
+    }
+  }
+
+  async drop(prefixes: string[][]): Promise<number> {
+    return this.#writing(() => {
+      let dropped = 0;
+      for (const prefix of prefixes) {
+        const parameters = belowParameters(prefix);
+        this.#write(`DELETE FROM store_vectors WHERE ${BELOW}`, parameters);
+        dropped += this.#write(`DELETE FROM store WHERE ${BELOW}`, parameters);
+        // The log names what was there.
+        this.#write(`DELETE FROM mnemail_changes WHERE ${BELOW}`, parameters);
+      }
+      this.#write("UPDATE mnemail_clock SET epoch = epoch + 1");
+      return dropped;
+    });
+  }
+
+  async sweep(): Promise<number> {
+    return this.#writing(() => {
+      const swept = this.#write(`DELETE FROM store WHERE NOT ${LIVE}`);
+      // Python's store leaves the vectors of what it deletes, and the log keeps what is long gone.
+      for (const table of ["store_vectors", "mnemail_unembedded", "mnemail_changes"]) {
+        this.#write(
+          `DELETE FROM ${table} WHERE NOT EXISTS (SELECT 1 FROM store s WHERE s.prefix = ${table}.prefix AND s.key = ${table}.key)`,
+        );
+      }
+      this.#write("UPDATE mnemail_clock SET epoch = epoch + 1");
+      return swept;
+    });
+  }
+
+  async health(): Promise<RowHealth> {
+    return this.#guarded(() => readSqliteHealth((sql) => this.#all(sql), this.#space()));
+  }
+
+  async backup(path: string): Promise<void> {
+    try {
+      // VACUUM INTO takes an empty file; one that holds something is not overwritten.
+      closeSync(openSync(path, "wx", 0o600));
+      chmodSync(path, 0o600);
+      this.#database.prepare("VACUUM INTO ?").run([path]);
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EEXIST") {
+        throw new MnemailError("store", `${path}: exists already`, "name another file or remove it", { cause: error });
+      }
+      throw storeError({ ...this.#place, path }, error);
+    }
   }
 
   async close(): Promise<void> {
@@ -83,32 +180,60 @@ class SqliteDriver implements RowDriver {
     }
   }
 
-  #runAll(batch: RowBatch): RowBatchResult {
-    const gets = batch.gets.map(({ namespace, key }) => this.#get(namespace, key));
-    let unreadable = 0;
-    const scans = batch.scans.map((scan) => {
-      const found = this.#scan(scan);
-      const rows = found.filter((row) => row !== undefined);
-      unreadable += found.length - rows.length;
-      return rows;
+  #writing<T>(run: () => T): T {
+    return this.#guarded(() => {
+      // SQLite goes on writing into a file that was deleted, and all of it would be lost in silence.
+      if (identityOf(this.#place.path) !== this.#identity) {
+        const what = `${this.#place.path}: was removed or replaced while it was in use`;
+        throw new MnemailError("store", what, "run again");
+      }
+      return inTransaction(this.#database, run);
     });
+  }
+
+  #runAll(batch: RowBatch): RowBatchResult {
+    const embeds = batch.writes.some(({ vectors }) => vectors.some(({ embedding }) => embedding));
+    const comparable = batch.space === undefined || this.#claim(batch.space, embeds);
+    const gets = batch.gets.map((address) => this.#get(address));
+    const found = batch.scans.map((scan) => this.#search.find(scan, comparable));
     const namespaces = batch.listNamespaces
-      ? this.#all(`SELECT DISTINCT prefix FROM store WHERE ${LIVE} ORDER BY prefix`, []).map((row) =>
+      ? this.#all(`SELECT DISTINCT prefix FROM store WHERE ${LIVE} ORDER BY prefix`).map((row) =>
           z.tuple([z.string()]).parse(row)[0].split("."),
         )
       : [];
     const applied = batch.writes.every(
-      (each) => each.expected === undefined || jsonEqual(this.#get(each.namespace, each.key)?.value, each.expected),
+      (each) => each.expected === undefined || jsonEqual(this.#get(each)?.value, each.expected),
     );
-    if (applied) for (const each of batch.writes) this.#apply(each);
-    return { gets, scans, namespaces, applied, unreadable };
+    if (applied) for (const each of batch.writes) this.#apply(each, comparable);
+    const unreadable = found.reduce((sum, each) => sum + each.unreadable, 0);
+    return { gets, scans: found.map(({ rows }) => rows), namespaces, applied, unreadable, comparable };
   }
 
-  #get(namespace: string[], key: string): Row | null {
-    const [row] = this.#all(
-      `SELECT prefix, key, value, created_at, updated_at FROM store WHERE prefix = ? AND key = ? AND ${LIVE}`,
-      [namespace.join("."), key],
-    );
+  /** Whether vectors of this space can be compared with those kept; the first to be kept decide. */
+  #claim(space: VectorSpace, embeds: boolean): boolean {
+    const kept = this.#space();
+    if (kept && spaceText(kept) === spaceText(space)) return true;
+    const hasVectors = this.#all("SELECT 1 FROM store_vectors LIMIT 1").length > 0;
+    if (kept && hasVectors) return embeds && isComparable(this.#place.path, kept, space);
+    if (embeds) this.#setSpace(space);
+    return true;
+  }
+
+  #space(): VectorSpace | undefined {
+    const rows = this.#all("SELECT value FROM mnemail_meta WHERE name = 'embedding_space'");
+    const [row] = z.array(z.tuple([z.string()])).parse(rows);
+    return row && parseSpace(row[0]);
+  }
+
+  #setSpace(space: VectorSpace): void {
+    this.#write("INSERT OR REPLACE INTO mnemail_meta (name, value) VALUES ('embedding_space', ?)", [spaceText(space)]);
+  }
+
+  #get({ namespace, key }: Address): Row | null {
+    const [row] = this.#all(`SELECT ${ROW_COLUMNS} FROM store WHERE prefix = ? AND key = ? AND ${LIVE}`, [
+      namespace.join("."),
+      key,
+    ]);
     if (row === undefined) return null;
     try {
       return parseRow(row);
@@ -120,95 +245,53 @@ class SqliteDriver implements RowDriver {
     }
   }
 
-  /** A row that cannot be read is undefined: one bad record must not hide the others. */
-  #scan({ prefix, withVectors, equal }: RowBatch["scans"][number]): (ScannedRow | undefined)[] {
-    const text = prefix.join(".");
-    const range = [text, text, text, text];
-    const vectors = new Map<string, Float32Array[]>();
-    if (withVectors) {
-      const found = this.#all(`SELECT prefix, key, embedding FROM store_vectors WHERE ${BELOW}`, range);
-      for (const [namespace, key, embedding] of found.map((row) => vectorSchema.parse(row))) {
-        const address = JSON.stringify([namespace, key]);
-        const vector = toVector(embedding);
-        if (vector) vectors.set(address, [...(vectors.get(address) ?? []), vector]);
-      }
-    }
-    // Python's values are BLOBs, which json_extract would take for its binary format.
-    const filters = Object.keys(equal).map(
-      (name) => `AND (typeof(value) <> 'text' OR NOT json_valid(value) OR json_extract(value, '$.${name}') = ?)`,
-    );
-    return this.#all(
-      `SELECT prefix, key, value, created_at, updated_at FROM store WHERE ${BELOW} AND ${LIVE} ${filters.join(" ")}
-       ORDER BY julianday(updated_at) DESC, prefix, key`,
-      [...range, ...Object.values(equal)],
-    ).map((row) => {
-      const parsed = tryParseRow(row);
-      if (!parsed) return undefined;
-      return { ...parsed, vectors: vectors.get(JSON.stringify([parsed.namespace.join("."), parsed.key])) ?? [] };
-    });
-  }
-
-  #apply({ namespace, key, value, vectors }: RowWrite): void {
-    const prefix = namespace.join(".");
-    this.#write("DELETE FROM store_vectors WHERE prefix = ? AND key = ?", [prefix, key]);
+  #apply({ namespace, key, value, vectors, ttlMinutes, kept }: RowWrite, comparable: boolean): void {
+    const address = [namespace.join("."), key];
+    this.#write("DELETE FROM store_vectors WHERE prefix = ? AND key = ?", address);
+    this.#write("DELETE FROM mnemail_unembedded WHERE prefix = ? AND key = ?", address);
     if (value === null) {
-      this.#write("DELETE FROM store WHERE prefix = ? AND key = ?", [prefix, key]);
+      this.#write("DELETE FROM store WHERE prefix = ? AND key = ?", address);
       return;
     }
+    const times = kept
+      ? [kept.createdAt, kept.updatedAt, kept.expiresAt].map((time) => time && toTimestamp(time))
+      : [null, null, null];
+    const minutes = kept ? kept.ttlMinutes : (ttlMinutes ?? null);
     this.#write(
-      `INSERT INTO store (prefix, key, value, created_at, updated_at) VALUES (?, ?, ?, ${NOW}, ${NOW})
+      `INSERT INTO store (prefix, key, value, created_at, updated_at, expires_at, ttl_minutes)
+       VALUES (?, ?, ?, ifnull(?, ${NOW}), ifnull(?, ${NOW}),
+         ${kept ? "?" : "ifnull(?, strftime('%Y-%m-%d %H:%M:%f', 'now', '+' || ? || ' minutes'))"}, ?)
        ON CONFLICT (prefix, key) DO UPDATE
-       SET value = excluded.value, updated_at = excluded.updated_at, expires_at = NULL, ttl_minutes = NULL`,
-      [prefix, key, JSON.stringify(value)],
+       SET value = excluded.value, updated_at = excluded.updated_at, expires_at = excluded.expires_at,
+         ttl_minutes = excluded.ttl_minutes,
+         created_at = ${kept ? "excluded.created_at" : `CASE WHEN ${LIVE} THEN created_at ELSE excluded.created_at END`}`,
+      [...address, JSON.stringify(value), ...times, ...(kept ? [] : [minutes]), minutes],
     );
     for (const { field, embedding } of vectors) {
+      if (!comparable || !embedding) {
+        this.#write("INSERT INTO mnemail_unembedded (prefix, key, field_name) VALUES (?, ?, ?)", [...address, field]);
+        continue;
+      }
       this.#write(
         `INSERT INTO store_vectors (prefix, key, field_name, embedding, created_at, updated_at)
          VALUES (?, ?, ?, ?, ${NOW}, ${NOW})`,
-        [prefix, key, field, Buffer.from(embedding.buffer, embedding.byteOffset, embedding.byteLength)],
+        [...address, field, Buffer.from(embedding.buffer, embedding.byteOffset, embedding.byteLength)],
       );
     }
   }
 
   // Parameters go as one array: libsql aborts the process when its only argument is a Buffer.
-  #all(sql: string, parameters: unknown[]): unknown[] {
-    return this.#database.prepare(sql).raw().all(parameters);
+  #all(sql: string, parameters: unknown[] = []): unknown[] {
+    return this.#prepare(sql).raw().all(parameters);
   }
 
-  #write(sql: string, parameters: unknown[]): void {
-    this.#database.prepare(sql).run(parameters);
+  #write(sql: string, parameters: unknown[] = []): number {
+    return this.#prepare(sql).run(parameters).changes;
   }
-}
 
-/** @throws when the row is not one that LangGraph stores write. */
-function parseRow(row: unknown): Row {
-  const [prefix, key, value, createdAt, updatedAt] = rowSchema.parse(row);
-  // Python writes JSON as bytes, which SQLite keeps as a BLOB whatever the column says.
-  const text = typeof value === "string" ? value : new TextDecoder().decode(value);
-  return {
-    namespace: prefix.split("."),
-    key,
-    value: valueSchema.parse(JSON.parse(text)),
-    createdAt: toDate(createdAt),
-    updatedAt: toDate(updatedAt),
-  };
-}
-
-function tryParseRow(row: unknown): Row | undefined {
-  try {
-    return parseRow(row);
-  } catch {
-    return undefined;
+  #prepare(sql: string): Database.Statement {
+    const prepared = this.#statements.get(sql) ?? this.#database.prepare(sql);
+    this.#statements.set(sql, prepared);
+    return prepared;
   }
-}
-
-/** SQLite's timestamps are in UTC and do not say so. */
-function toDate(text: string): Date {
-  return new Date(/[zZ]|[+-]\d\d:\d\d$/.test(text) ? text : `${text.replace(" ", "T")}Z`);
-}
-
-function toVector(bytes: ArrayBuffer | Uint8Array): Float32Array | undefined {
-  if (bytes.byteLength % Float32Array.BYTES_PER_ELEMENT !== 0) return undefined;
-  const copy = bytes instanceof Uint8Array ? new Uint8Array(bytes).buffer : bytes.slice(0);
-  return new Float32Array(copy);
 }

@@ -157,13 +157,6 @@ describe("failures are one line that names the email or the setting, and memory 
       1,
       /STORE_URL: saw "mysql:…"; allowed: memory:, sqlite:PATH/,
     ],
-    [
-      "PostgreSQL, which comes later",
-      ["memory", "show", "--user", ANA],
-      { STORE_URL: "postgres://u:p@h/d" },
-      1,
-      /PostgreSQL is not supported/,
-    ],
     ["no user id", ["run", "--inbox", "x.json"], {}, 2, /--user/],
     ["an empty user id", ["memory", "show", "--user", ""], {}, 2, /user id: saw an empty one/],
     ["an unknown option", ["run", "--user", ANA, "--inbox", "x", "--fast"], {}, 2, /--fast/],

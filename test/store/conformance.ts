@@ -2,7 +2,8 @@ import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { embedText } from "../../src/stand-in/embedding.ts";
-import { MnemailStore, type StoreIndex } from "../../src/store/mnemail-store.ts";
+import type { StoreIndex } from "../../src/store/embedder.ts";
+import { MnemailStore } from "../../src/store/mnemail-store.ts";
 
 /** Opens a fresh, empty store; `release` frees what was made for it. */
 export type StoreFactory = (index?: StoreIndex) => Promise<{ store: BaseStore; release: () => Promise<void> }>;

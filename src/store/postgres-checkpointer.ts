@@ -1,0 +1,48 @@
+import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
+import { PostgresSaver } from "@langchain/langgraph-checkpoint-postgres";
+import type pg from "pg";
+import { z } from "zod";
+import { withMigrationLock } from "./migration-lock.ts";
+
+/** The last migration of the installed PostgresSaver; they count from 0. */
+const NEWEST_POSTGRES_MIGRATION = 4;
+
+/**
+ * Opens LangGraph's PostgresSaver on a pool, which stays the caller's. Its tables are those of the schema in which this
+ * connection creates tables. Where they are up to date they are only read, so that a role may do that has no right to
+ * create any; to make them takes a role that may create schemas, since `setup()` asks for one in any case.
+ *
+ * @throws what `pg` throws.
+ */
+export async function openPostgresCheckpointer(pool: pg.Pool): Promise<BaseCheckpointSaver> {
+  const { schema, isUpToDate } = await readTables(pool);
+  if (!isUpToDate) {
+    await withMigrationLock(pool, async (client) => {
+      if ((await readTables(client)).isUpToDate) return;
+      // setup() reads this table first and takes an error for its absence, which would end the transaction.
+      await client.query(`CREATE TABLE IF NOT EXISTS "${schema}".checkpoint_migrations (v INTEGER PRIMARY KEY)`);
+      await new PostgresSaver(lending(pool, client), undefined, { schema }).setup();
+    });
+  }
+  return new PostgresSaver(pool, undefined, { schema });
+}
+
+async function readTables(on: pg.Pool | pg.PoolClient): Promise<{ schema: string; isUpToDate: boolean }> {
+  const { rows } = await on.query(`SELECT schema, to_regclass(format('%I.checkpoint_migrations', schema)) IS NOT NULL
+    AS has_table FROM coalesce(current_schema(), 'public') AS schema`);
+  const [{ schema, has_table }] = z.tuple([z.object({ schema: z.string(), has_table: z.boolean() })]).parse(rows);
+  if (!has_table) return { schema, isUpToDate: false };
+  const found = await on.query(`SELECT max(v) AS version FROM "${schema}".checkpoint_migrations`);
+  const [{ version }] = z.tuple([z.object({ version: z.number().nullable() })]).parse(found.rows);
+  return { schema, isUpToDate: (version ?? -1) >= NEWEST_POSTGRES_MIGRATION };
+}
+
+/** The pool, but with only one connection, which is in use: a pool of one connection could give no second. */
+function lending(pool: pg.Pool, client: pg.PoolClient): pg.Pool {
+  const lent = new Proxy(client, {
+    get: (target, name) => (name === "release" ? () => {} : Reflect.get(target, name, target)),
+  });
+  return new Proxy(pool, {
+    get: (target, name) => (name === "connect" ? async () => lent : Reflect.get(target, name, target)),
+  });
+}
