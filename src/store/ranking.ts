@@ -18,7 +18,10 @@ export function combine(
 export function rankByVector(items: Iterable<[string, readonly Float32Array[]]>, query: Float32Array): RankedKey[] {
   const ranked: RankedKey[] = [];
   for (const [key, vectors] of items) {
-    const scores = vectors.filter((each) => each.length === query.length).map((each) => cosine(each, query));
+    const scores = vectors
+      .filter((each) => each.length === query.length)
+      .map((each) => cosine(each, query))
+      .filter(Number.isFinite);
     if (scores.length > 0) ranked.push({ key, score: Math.max(...scores) });
   }
   return ranked.sort(bestFirst);

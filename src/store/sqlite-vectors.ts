@@ -54,8 +54,10 @@ export class SqliteVectors {
     const last = change ?? 0;
     const seen = this.#matrix.size(namespace) === undefined ? undefined : this.#seen.get(namespace);
     if (seen !== last) {
-      const changed = seen === undefined ? this.#vectorsOf(namespace) : this.#vectorsSince(namespace, seen);
-      if (!this.#hold(namespace, changed)) {
+      // What does not fit must not push all others out before that shows.
+      const fits = seen !== undefined || this.#count(namespace) <= this.#matrix.capacity;
+      const changed = () => (seen === undefined ? this.#vectorsOf(namespace) : this.#vectorsSince(namespace, seen));
+      if (!fits || !this.#hold(namespace, changed())) {
         return rankByVector(this.#vectorsOf(namespace), query).slice(0, limit);
       }
       this.#seen.set(namespace, last);
@@ -72,6 +74,11 @@ export class SqliteVectors {
       return false;
     }
     return true;
+  }
+
+  #count(namespace: string): number {
+    const sql = "SELECT NULL, count(*) FROM store_vectors WHERE prefix = ?";
+    return numbersSchema.parse(this.#all(sql, [namespace]))[0]?.[1] ?? 0;
   }
 
   #vectorsOf(namespace: string): Map<string, Float32Array[]> {

@@ -61,6 +61,11 @@ export class VectorMatrix {
     };
   }
 
+  /** How many vectors can be held at most. */
+  get capacity(): number {
+    return this.#maxChunks * CHUNK;
+  }
+
   /** Bytes allocated. */
   get bytes(): number {
     return this.#madeChunks === 0 ? 0 : this.#memory().floats.byteLength;
@@ -112,9 +117,10 @@ export class VectorMatrix {
   }
 
   /**
-   * The items with the highest cosine similarity of their nearest vector to the query (in float32), best first, equal
-   * ones by key in code units; at most `limit`, which may be Infinity. Empty when the namespace is not held or the
-   * query has a component that is not finite; a query of zeros scores 0 with everything.
+   * The items with the highest cosine similarity of their nearest vector to the query, best first, equal ones by key
+   * in code units; at most `limit`, which may be Infinity. Scores are summed in float32: right to 1e-5, so that equal
+   * vectors may score 1.0000001. Empty when the namespace is not held or the query has a component that is not finite;
+   * a query of zeros scores 0 with everything.
    *
    * @throws RangeError for a query of other dimensions.
    */
