@@ -138,4 +138,40 @@ describe("the SQLite file", () => {
     expect((await second.search(["docs"], { query: "turbine" }))[0]?.key).toBe("1");
     await second.stop();
   });
+
+  test("of version 0.1.0 is migrated when it is opened: its vectors are found, and the log knows its items", async () => {
+    using folder = temporaryFolder();
+    const before = new Database(folder.path("m.db"));
+    before.exec(`
+      CREATE TABLE store (prefix TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        expires_at TIMESTAMP, ttl_minutes REAL, PRIMARY KEY (prefix, key));
+      CREATE TABLE store_vectors (prefix TEXT NOT NULL, key TEXT NOT NULL, field_name TEXT NOT NULL, embedding BLOB,
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP, updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        PRIMARY KEY (prefix, key, field_name),
+        FOREIGN KEY (prefix, key) REFERENCES store (prefix, key) ON DELETE CASCADE);
+      CREATE TABLE mnemail_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+      INSERT INTO mnemail_meta VALUES ('schema_version', '1'), ('embedding_model', 'stand-in');`);
+    const [vector = []] = await index.embeddings.embedDocuments(["the turbine stopped"]);
+    for (const key of ["other", "found"]) {
+      before.prepare("INSERT INTO store (prefix, key, value) VALUES (?, ?, ?)").run(["docs", key, '{"text":"…"}']);
+    }
+    before
+      .prepare("INSERT INTO store_vectors (prefix, key, field_name, embedding) VALUES (?, ?, ?, ?)")
+      .run(["docs", "found", "text", Buffer.from(Float32Array.from(vector).buffer)]);
+    before.close();
+
+    const warnings: string[] = [];
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")), {
+      index,
+      warn: (line) => warnings.push(line),
+    });
+    const [first] = await store.search(["docs"], { query: "the turbine stopped" });
+    expect(first).toMatchObject({ key: "found", score: expect.closeTo(1) });
+    expect(await store.health()).toMatchObject({ schemaVersion: 2, space: { model: "stand-in", dimensions: 256 } });
+    expect(warnings).toEqual([]);
+    await store.delete(["docs"], "found");
+    expect((await store.search(["docs"], { query: "the turbine stopped" })).map(({ key }) => key)).toEqual(["other"]);
+    await store.stop();
+  });
 });
