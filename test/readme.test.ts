@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
@@ -30,7 +30,7 @@ describe("the README", () => {
 
   test("its mnemail commands work one after the other, and the feedback shows", async () => {
     using folder = temporaryFolder();
-    const environment = { STORE_URL: `sqlite:${folder.path("memory.db")}` };
+    symlinkSync(join(process.cwd(), "samples"), folder.path("samples"));
     const outputs: string[] = [];
     for (const command of commands.filter((each) => each.startsWith(CLI))) {
       const words = [...command.slice(CLI.length).matchAll(/"([^"]*)"|(\S+)/g)].map(
@@ -38,8 +38,8 @@ describe("the README", () => {
       );
       const result = await runCli(
         words.filter((word) => word !== undefined),
-        environment,
-        process.cwd(),
+        {},
+        folder.path("."),
       );
       expect(result, command).toMatchObject({ code: 0 });
       outputs.push(result.stdout);

@@ -70,3 +70,15 @@ export function userNamespaces(userId: string): UserNamespaces {
     profile: [ROOT, label, "profile"],
   };
 }
+
+/** The prefixes at or below which everything of one user lies, and nothing of another's. */
+export interface UserRoots {
+  prompts: string[];
+  memory: string[];
+}
+
+/** The roots of one user. @throws MnemailError("usage") as {@link encodeUserId}. */
+export function userRoots(userId: string): UserRoots {
+  const label = encodeUserId(userId);
+  return { prompts: [label], memory: [ROOT, label] };
+}

@@ -46,7 +46,8 @@ export class SqliteSearch {
     for (let reach = hasFilter ? wanted * 8 : wanted; ; reach *= 8) {
       const ranked = this.#rank(scan, comparable, reach);
       const found = this.#take(scan, ranked, wanted);
-      if (found.rows.length < wanted && ranked.length >= reach) continue;
+      const isAll = scan.ranking.by !== "vector" || ranked.length < reach;
+      if (found.rows.length < wanted && !isAll) continue;
       if (found.rows.length === wanted) return { ...found, rows: found.rows.slice(scan.offset) };
       const rest = this.#newest(scan, new Set(ranked.map(({ key }) => key)), 0, wanted - found.rows.length);
       return {
@@ -108,13 +109,15 @@ export class SqliteSearch {
 
   /** The first `wanted` ranked rows that are there and pass the filter. */
   #take({ filter }: RowScan, ranked: readonly RankedKey[], wanted: number): Found {
+    const hasFilter = Object.keys(filter).length > 0;
     const rows: ScoredRow[] = [];
     let unreadable = 0;
     for (let at = 0; at < ranked.length && rows.length < wanted; ) {
-      const chunk = ranked.slice(at, at + Math.min(wanted - rows.length, CHUNK));
+      const chunk = ranked.slice(at, at + (hasFilter ? CHUNK : Math.min(wanted - rows.length, CHUNK)));
       at += chunk.length;
       const stored = this.#rowsAt(chunk.map(({ key }) => key));
       for (const { key, score } of chunk) {
+        if (rows.length === wanted) break;
         if (!stored.has(key)) continue;
         const row = tryParseRow(stored.get(key));
         if (!row) unreadable += 1;
