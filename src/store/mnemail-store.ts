@@ -65,6 +65,7 @@ export class MnemailStore extends BaseStore {
    * Puts all or nothing: when one expectation fails, nothing is written and the answer is false. This is how
    * two writers at once lose no update (compare-and-set on the value that was read).
    *
+   * @throws MnemailError("store") where a connection was lost and others wrote since, so that the answer is not known.
    * @throws TypeError when two puts are of one address.
    */
   async putIf(puts: readonly ConditionalPut[]): Promise<boolean> {

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { z } from "zod";
+import { MnemailError } from "../errors.ts";
 import { maskUrl, type PostgresConfig } from "../store-config.ts";
 import { jsonEqual } from "./json-equal.ts";
 import { readPostgresHealth } from "./postgres-health.ts";
@@ -83,9 +84,10 @@ class PostgresDriver implements RowDriver {
         const state = await this.#compare(client, batch.writes);
         // An attempt whose answer was lost may have been committed: then these very values are stored.
         if (state === "done" && mayBeCommitted) return { ...found, applied: true };
-        if (state !== "as expected") return { ...found, applied: false };
-        const written = await this.#write(client, batch);
-        if (!written.applied) return { ...found, applied: false };
+        const written = state === "as expected" ? await this.#write(client, batch) : undefined;
+        // Or others have changed them since: to say that nothing was written would be a guess.
+        if (!written?.applied && mayBeCommitted) throw unknownOutcome(this.#config);
+        if (!written?.applied) return { ...found, applied: false };
         mayBeCommitted = true;
         await commit();
         return { ...found, applied: true, comparable: found.comparable && written.comparable };
@@ -286,6 +288,11 @@ const lockedSchema = z.object({ prefix: z.string(), key: z.string(), value: z.un
 
 function isFresh({ expected, value }: RowWrite): boolean {
   return expected === null && value !== null;
+}
+
+function unknownOutcome({ url }: PostgresConfig): MnemailError {
+  const what = `${maskUrl(url)}: the connection was lost during a change, and others have changed the same items since`;
+  return new MnemailError("store", `${what}: it is not known whether it was made`, "look, and make it again if not");
 }
 
 const metaSchema = z.array(z.object({ value: z.string() }));

@@ -7,16 +7,18 @@ import { maskUrl, type PostgresConfig } from "../store-config.ts";
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;
 
-/** Connections were lost or refused, or a transaction gave way to another: the same again may work. */
-const PASSING_CODES = new Set([
+/** The server is away. PostgreSQL, appendix A: connection exceptions, shutdown, crash, starting up. */
+const AWAY_CODES = new Set([
   ..."ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT EHOSTUNREACH ENETUNREACH ENOENT EAI_AGAIN".split(" "),
-  // PostgreSQL, appendix A: connection exceptions, shutdown, crash, starting up, serialization failure, deadlock.
-  ..."08000 08001 08003 08004 08006 57P01 57P02 57P03 40001 40P01".split(" "),
-  // A pooler gave this session to others, or theirs to it: the driver goes on without prepared statements.
-  ..."26000 42P05".split(" "),
+  ..."08000 08001 08003 08004 08006 57P01 57P02 57P03".split(" "),
 ]);
-const PASSING_TEXT =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/;
+/**
+ * The server is there, and the same again may work: serialization failure, deadlock; no connection left; and a pooler
+ * that gave this session to others, where the driver goes on without prepared statements.
+ */
+const AGAIN_CODES = new Set("40001 40P01 53300 26000 42P05".split(" "));
+const AWAY_TEXT =
+  /Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error/;
 
 const failureSchema = z.object({
   code: z.string().catch(""),
@@ -50,7 +52,13 @@ export function openPostgresPool(config: PostgresConfig, warn: (line: string) =>
       max: config.poolMax,
       idleTimeoutMillis: config.idleTimeoutMs,
       connectionTimeoutMillis: config.connectTimeoutMs,
-      ...(config.statementTimeoutMs > 0 ? { statement_timeout: config.statementTimeoutMs } : {}),
+      // The server ends a statement that takes too long; a server that is silent itself is given up a little later.
+      ...(config.statementTimeoutMs > 0
+        ? {
+            statement_timeout: config.statementTimeoutMs,
+            query_timeout: config.statementTimeoutMs + config.connectTimeoutMs,
+          }
+        : {}),
       application_name: "mnemail",
       keepAlive: true,
       // Idle connections do not keep a script alive that forgot to close its store.
@@ -75,20 +83,28 @@ function readPassword(path: string): string {
   }
 }
 
+/** When a server was last given up. An email makes several calls: only the first of them waits for the server. */
+const givenUpAt = new WeakMap<PostgresConfig, number>();
+
 /**
  * Runs `run` again, for as long as the configuration says, while the server is away, restarting, or made this
- * transaction give way. `attempt` counts from 0: a write of an earlier attempt may have been committed.
+ * transaction give way. After it was given up, it is tried once only for as long again.
  *
  * @throws MnemailError("store") in one line, secrets masked.
  */
-export async function withRetry<T>(config: PostgresConfig, run: (attempt: number) => Promise<T>): Promise<T> {
+export async function withRetry<T>(config: PostgresConfig, run: () => Promise<T>): Promise<T> {
   const started = Date.now();
+  const isGivenUp = started - (givenUpAt.get(config) ?? Number.NEGATIVE_INFINITY) < config.retryMs;
   for (let attempt = 0; ; attempt += 1) {
     try {
-      return await run(attempt);
+      const result = await run();
+      givenUpAt.delete(config);
+      return result;
     } catch (error) {
       const delay = Math.min(FIRST_RETRY_MS * 2 ** attempt, LONGEST_RETRY_MS);
-      if (!isPassing(error) || Date.now() - started + delay > config.retryMs) {
+      const mayWork = isAway(error) ? !isGivenUp : AGAIN_CODES.has(failureOf(error).code);
+      if (!mayWork || Date.now() + delay > started + config.retryMs) {
+        if (isAway(error) && !isGivenUp) givenUpAt.set(config, Date.now());
         throw postgresError(config, error, { attempts: attempt + 1, elapsedMs: Date.now() - started });
       }
       await new Promise((resolve) => setTimeout(resolve, delay));
@@ -101,10 +117,10 @@ export function isPreparationLost(error: unknown): boolean {
   return ["26000", "42P05"].includes(failureOf(error).code);
 }
 
-function isPassing(error: unknown): boolean {
+function isAway(error: unknown): boolean {
   if (error instanceof MnemailError) return false;
   const { code, text } = failureOf(error);
-  return PASSING_CODES.has(code) || PASSING_TEXT.test(text);
+  return AWAY_CODES.has(code) || AWAY_TEXT.test(text);
 }
 
 /** One line for what went wrong with a database, in the terms of who has to mend it; secrets masked. */
@@ -149,8 +165,11 @@ export function postgresError(
     return because(`a TLS file cannot be read (${text})`, "correct sslrootcert, sslcert or sslkey");
   }
   if (code === "ENOTFOUND") return because("the host is not known", "correct the host of the connection string");
-  if (isPassing(error)) {
-    return because(`the server cannot be reached${often}`, "start it, or correct host and port; nothing was changed");
+  if (isAway(error)) {
+    return because(
+      `the server cannot be reached${often}`,
+      "start it, or correct host and port; a change under way may have been made or not",
+    );
   }
   return because(text || code || String(error), "nothing was changed");
 }

@@ -205,7 +205,10 @@ export function storeError({ path, busyTimeoutMs }: Place, error: unknown): Mnem
   if (/locked|busy/i.test(text)) {
     return because(`was locked by another process for ${busyTimeoutMs / 1000} s`, "try again; nothing was changed");
   }
-  if (/full|ENOSPC/i.test(text)) return because("the disk is full", "free some space; nothing was changed");
+  // A full disk shows as a failed read or write where the log or its index cannot grow.
+  if (/full|ENOSPC|disk I\/O/i.test(text)) {
+    return because("the disk is full or fails", "free some space or check the disk; nothing was changed");
+  }
   if (/EACCES|EPERM|EROFS|unable to open|ENOTDIR/i.test(text)) {
     return because("cannot be opened for writing", "check the folder and its permissions or set another STORE_URL");
   }
