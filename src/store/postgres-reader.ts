@@ -2,6 +2,7 @@ import type pg from "pg";
 import { equalities, matchesFilter } from "./filter.ts";
 import { fuse } from "./fusion.ts";
 import {
+  isNearestFirst,
   isPushedDown,
   parseReads,
   type ReadRow,
@@ -21,7 +22,6 @@ import {
   type ScoredRow,
 } from "./row-driver.ts";
 import type { SearchLanguage } from "./tokens.ts";
-import { spaceText } from "./vector-space.ts";
 import { WordIndexes } from "./word-index.ts";
 
 /** Items whose words are kept in process, of all namespaces that were searched by words. */
@@ -52,21 +52,25 @@ export class PostgresReader {
   }
 
   /** All reads of a batch in one statement; those ranked by words then fetch what their index lacks, and their page. */
-  async read(from: Queryable, batch: RowBatch): Promise<Omit<RowBatchResult, "applied">> {
+  async read(from: Queryable, batch: RowBatch, thorough = false): Promise<Omit<RowBatchResult, "applied">> {
     const isNear = batch.scans.some(({ ranking }) => ranking?.near);
     const reads: Reads = {
       gets: batch.gets,
       scans: batch.scans,
       listNamespaces: batch.listNamespaces,
       space: isNear && this.#withVectors ? batch.space : undefined,
+      thorough,
     };
     const query = readStatement(reads);
     if (!query) return { gets: [], scans: [], namespaces: [], unreadable: 0, comparable: true };
     const found = parseReads((await this.#query(from, query)).rows, reads);
-    if (isNear && batch.space && found.space !== undefined && found.space !== spaceText(batch.space)) {
+    if (found.space !== undefined) {
       const scans = batch.scans.map((scan) => withoutVector(scan));
       return { ...(await this.read(from, { ...batch, scans })), comparable: false };
     }
+    // All of it again, so that it is as of one moment.
+    const isShort = (scan: RowScan, i: number) => isNearestFirst(scan) && (found.scans[i]?.length ?? 0) < scan.limit;
+    if (reads.space && !thorough && batch.scans.some(isShort)) return this.read(from, batch, true);
     let unreadable = 0;
     const scans: ScoredRow[][] = [];
     for (const [i, scan] of batch.scans.entries()) {
@@ -139,7 +143,7 @@ export class PostgresReader {
       const row = known.get(address);
       return row ? [{ namespace: row.prefix.split("."), key: row.key }] : [];
     });
-    const reads: Reads = { gets, scans: [], listNamespaces: false, space: undefined };
+    const reads: Reads = { gets, scans: [], listNamespaces: false, space: undefined, thorough: false };
     const query = readStatement(reads);
     return query ? [...parseReads((await this.#query(from, query)).rows, reads).gets.values()] : [];
   }

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
 import { equalities } from "./filter.ts";
-import { below, equal, LIVE, nearest, Parameters, type Statement, statement } from "./postgres-statements.ts";
+import { equal, LIVE, nearest, Parameters, places, type Statement, statement } from "./postgres-statements.ts";
 import type { Address, JsonObject, KeptRow, Row, RowScan } from "./row-driver.ts";
-import type { VectorSpace } from "./vector-space.ts";
+import { spaceText, type VectorSpace } from "./vector-space.ts";
 
 const valueSchema = z.custom<JsonObject>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
@@ -34,6 +34,8 @@ export interface Reads {
   listNamespaces: boolean;
   /** The space of the scans' vectors; undefined when none has one that could be compared. */
   space: VectorSpace | undefined;
+  /** Whether to look for rows without a vector too, which fill the end of a page. */
+  thorough: boolean;
 }
 
 /** Numbers of the parts of a read statement that are no scan. */
@@ -52,9 +54,9 @@ export function ranksWords({ ranking }: RowScan): boolean {
 }
 
 /** The statement for a batch's reads; undefined when there are none. */
-export function readStatement({ gets, scans, listNamespaces, space }: Reads): Statement | undefined {
+export function readStatement({ gets, scans, listNamespaces, space, thorough }: Reads): Statement | undefined {
   const to = new Parameters();
-  const parts = scans.map((scan, op) => scanPart(scan, op, space, to));
+  const parts = scans.map((scan, op) => scanPart(scan, op, { space, thorough }, to));
   if (gets.length > 0) {
     const prefixes = to.add(
       gets.map(({ namespace }) => namespace.join(".")),
@@ -77,31 +79,54 @@ export function readStatement({ gets, scans, listNamespaces, space }: Reads): St
       ) SELECT prefix FROM p WHERE prefix IS NOT NULL) p
       WHERE EXISTS (SELECT 1 FROM store s WHERE s.prefix = p.prefix AND ${LIVE})`);
   }
-  if (space) {
+  if (space && (thorough || !scans.every(isNearestFirst))) {
     parts.push(`SELECT ${SPACE} AS op, 0::bigint AS n, m.value AS prefix, '' AS key, ${NO_VALUE}, NULL::timestamptz AS updated_at, ${UNSCORED}
-      FROM mnemail_meta m WHERE m.name = 'embedding_space' AND EXISTS (SELECT 1 FROM store_vectors)`);
+      FROM mnemail_meta m WHERE ${isOtherSpace(space, to)} AND EXISTS (SELECT 1 FROM store_vectors)`);
   }
   return parts.length === 0 ? undefined : statement(parts.map((part) => `(${part})`).join("\nUNION ALL\n"), to);
 }
 
+/** The condition that another space is in force: then a search by vector finds nothing, and is done again by words. */
+function isOtherSpace(space: VectorSpace, to: Parameters): string {
+  return `m.name = 'embedding_space' AND m.value <> ${to.add(spaceText(space), "text")}`;
+}
+
+/** Whether the rows with a vector are looked at first, and the others only where these do not fill the page. */
+export function isNearestFirst(scan: RowScan): boolean {
+  return scan.ranking?.near !== undefined && !ranksWords(scan) && Object.keys(scan.filter).length === 0;
+}
+
 /** A scan's page; for one that is ranked by words, the addresses and versions of all its rows instead. */
-function scanPart(scan: RowScan, op: number, space: VectorSpace | undefined, to: Parameters): string {
+function scanPart(
+  scan: RowScan,
+  op: number,
+  { space, thorough }: Pick<Reads, "space" | "thorough">,
+  to: Parameters,
+): string {
   const near = space ? scan.ranking?.near : undefined;
-  const where = `${below("s", scan.prefix, to)} AND ${LIVE} AND ${equal(equalities(scan.filter), to)}`;
-  const join =
-    near && space
-      ? `LEFT JOIN (${nearest(scan.prefix, near, space, to)}) d ON d.prefix = s.prefix AND d.key = s.key`
-      : "";
-  const score = near ? "1 - d.distance" : "NULL::float8";
-  const head = `SELECT ${op} AS op, 0::bigint AS n, s.prefix, s.key`;
-  if (ranksWords(scan)) {
-    return `${head}, ${NO_VALUE}, s.updated_at, ${score} AS score, s.xmin::text AS version FROM store s ${join} WHERE ${where}`;
-  }
+  const { cte, inPlace } = places(scan.prefix, to);
   const [offset, limit] = isPushedDown(scan) ? [scan.offset, scan.limit] : [0, null];
-  return `${head}, s.value, s.created_at, s.updated_at, ${score} AS score, NULL::text AS version
-    FROM store s ${join} WHERE ${where}
-    ORDER BY ${near ? "d.distance NULLS LAST, " : ""}s.updated_at DESC, s.prefix COLLATE "C", s.key COLLATE "C"
-    OFFSET ${to.add(offset, "bigint")} LIMIT ${to.add(limit, "bigint")}`;
+  const head = (row: string) => `SELECT ${op} AS op, 0::bigint AS n, ${row}.prefix, ${row}.key`;
+  // A bare parameter would make PostgreSQL plan for its value, each time.
+  const page = () => `OFFSET (SELECT ${to.add(offset, "bigint")}) LIMIT (SELECT ${to.add(limit, "bigint")})`;
+  if (near && space && isNearestFirst(scan) && !thorough) {
+    return `WITH RECURSIVE ${cte}
+      ${head("d")}, s.value, s.created_at, s.updated_at, 1 - d.distance AS score, NULL::text AS version
+      FROM (${nearest(inPlace, near, to)} ORDER BY min(v.distance), v.prefix COLLATE "C", v.key COLLATE "C") d
+      CROSS JOIN LATERAL (SELECT s.value, s.created_at, s.updated_at FROM store s
+        WHERE s.prefix = d.prefix AND s.key = d.key AND ${LIVE} OFFSET 0) s
+      WHERE NOT EXISTS (SELECT 1 FROM mnemail_meta m WHERE ${isOtherSpace(space, to)})
+      ORDER BY d.distance, d.prefix COLLATE "C", d.key COLLATE "C" ${page()}`;
+  }
+  const rows = `WITH RECURSIVE ${cte} ${head("s")}`;
+  const from = `FROM place p
+    CROSS JOIN LATERAL (SELECT s.*, s.xmin::text AS version FROM store s
+      WHERE s.prefix = p.prefix AND ${LIVE} AND ${equal(equalities(scan.filter), to)} OFFSET 0) s
+    ${near ? `LEFT JOIN (${nearest(inPlace, near, to)}) d ON d.prefix = s.prefix AND d.key = s.key` : ""} WHERE ${inPlace}`;
+  const score = `${near ? "1 - d.distance" : "NULL::float8"} AS score`;
+  if (ranksWords(scan)) return `${rows}, ${NO_VALUE}, s.updated_at, ${score}, s.version ${from}`;
+  return `${rows}, s.value, s.created_at, s.updated_at, ${score}, NULL::text AS version ${from}
+    ORDER BY ${near ? "d.distance NULLS LAST, " : ""}s.updated_at DESC, s.prefix COLLATE "C", s.key COLLATE "C" ${page()}`;
 }
 
 /** The rows of a read statement by the part they answer. */

@@ -37,20 +37,36 @@ export function below(table: string, prefix: readonly string[], parameters: Para
   return `(${table}.prefix = ${at} OR (${table}.prefix ~>=~ (${at} || '.') AND ${table}.prefix ~<~ (${at} || '/')))`;
 }
 
-/** Rows of one prefix with their distance to a vector; rows without a comparable one are not among them. */
-export function nearest(prefix: readonly string[], near: Float32Array, space: VectorSpace, to: Parameters): string {
+/**
+ * A CTE of the namespaces at and below a prefix, found by one index lookup for each: unlike a range condition, its
+ * estimated size does not depend on the parameter, so that PostgreSQL keeps one plan for all users, and does not plan
+ * each search anew. `inPlace` is the condition that every row of it fulfils but the last, which is NULL.
+ */
+export function places(prefix: readonly string[], parameters: Parameters): { cte: string; inPlace: string } {
+  const next = (after: string, before: string) =>
+    `(SELECT n.prefix FROM store n WHERE n.prefix ~>~ ${after} ${before} ORDER BY n.prefix USING ~<~ LIMIT 1)`;
+  const recurse = (first: string, step: string) =>
+    `place (prefix) AS (SELECT ${first} UNION ALL SELECT ${step} FROM place p WHERE p.prefix IS NOT NULL)`;
+  if (prefix.length === 0) return { cte: recurse("''", next("p.prefix", "")), inPlace: "p.prefix ~>~ ''" };
+  const at = parameters.add(prefix.join("."), "text");
+  const after = `CASE WHEN p.prefix = ${at} THEN ${at} || '.' ELSE p.prefix END`;
+  return {
+    cte: recurse(at, next(after, `AND n.prefix ~<~ (${at} || '/')`)),
+    inPlace: `p.prefix ~>=~ ${at} AND p.prefix ~<~ (${at} || '/')`,
+  };
+}
+
+/** The items of the namespaces of {@link places} with their distance to a vector; those without a comparable one not. */
+export function nearest(inPlace: string, near: Float32Array, to: Parameters): string {
   const query = to.add(vectorBytes(near), "vector");
+  // A condition on the dimensions would be taken for a rare one; OFFSET 0 keeps one index lookup for each namespace.
   // Never in an ORDER BY with a LIMIT: an HNSW index that Python made would answer, and miss this user's rows.
-  // The lengths are no condition of WHERE, since the planner takes 0.5 % to have them and plans a nested loop; OFFSET 0
-  // keeps it from sorting whole vectors for the groups.
-  return `SELECT each.prefix, each.key, min(each.distance) AS distance FROM (
+  return `SELECT v.prefix, v.key, min(v.distance) AS distance
+    FROM place p CROSS JOIN LATERAL (
       SELECT v.prefix, v.key, CASE WHEN vector_dims(v.embedding) = ${to.add(near.length, "int")}
         THEN coalesce(nullif(v.embedding <=> ${query}, 'NaN'), 1) END AS distance
-      FROM store_vectors v
-      WHERE ${below("v", prefix, to)} AND NOT EXISTS (SELECT 1 FROM mnemail_meta
-        WHERE name = 'embedding_space' AND value <> ${to.add(spaceText(space), "text")})
-      OFFSET 0) each
-    GROUP BY each.prefix, each.key`;
+      FROM store_vectors v WHERE v.prefix = p.prefix OFFSET 0) v
+    WHERE ${inPlace} GROUP BY v.prefix, v.key HAVING min(v.distance) IS NOT NULL`;
 }
 
 /** The condition that top-level names equal values; a missing name equals null. */
@@ -163,8 +179,8 @@ const EMBED = `embedded AS (
 /** A vector in pgvector's binary form (`vector_recv`): two 16-bit numbers, then floats, all big-endian. */
 function vectorBytes(vector: Float32Array): Buffer {
   const bytes = Buffer.alloc(4 + 4 * vector.length);
+  bytes.set(Buffer.from(Float32Array.from(vector).buffer).swap32(), 4);
   bytes.writeUInt16BE(vector.length, 0);
-  for (const [i, component] of vector.entries()) bytes.writeFloatBE(component, 4 + 4 * i);
   return bytes;
 }
 
