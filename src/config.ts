@@ -99,16 +99,20 @@ const configSchema = z
 /**
  * Reads the configuration: `.env.${NODE_ENV}` of the working directory under the process environment. A
  * variable set to nothing counts as unset. Where the process environment sets any store variable, the file's
- * store variables are ignored, so that a half-overridden store cannot come about.
+ * store variables are ignored, so that a half-overridden store cannot come about. `storeUrl` stands for all of them.
  *
  * @throws MnemailError("config") that lists every problem: what was seen, what is allowed, what to do.
  */
-export function loadConfig(options: { environment?: Environment; directory?: string } = {}): Config {
+export function loadConfig(options: { environment?: Environment; directory?: string; storeUrl?: string } = {}): Config {
   const own = withoutEmpty(options.environment ?? process.env);
   const nodeEnv = own["NODE_ENV"] ?? "development";
   const file = readEnvironmentFile(join(options.directory ?? process.cwd(), `.env.${nodeEnv}`));
   if (STORE_VARIABLES.some((name) => own[name] !== undefined)) for (const name of STORE_VARIABLES) delete file[name];
   const all: Environment = { ...file, ...own, NODE_ENV: nodeEnv };
+  if (options.storeUrl !== undefined) {
+    for (const name of STORE_VARIABLES) delete all[name];
+    all["STORE_URL"] = options.storeUrl;
+  }
   const production = nodeEnv === "production";
   const parsed = configSchema.safeParse({
     ...all,

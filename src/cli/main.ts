@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { MnemailError, renderProblems } from "../errors.ts";
 import { LABELS } from "../memory/records.ts";
+import { addMemoryCommands } from "./memory-commands.ts";
 import { note } from "./output.ts";
 
 // Each command imports its own work when it runs, so that `--help` loads no LangChain module.
@@ -27,7 +28,8 @@ Settings come from the environment over .env.\${NODE_ENV}; \`mnemail config\` pr
 Examples:
   mnemail run --user alice@example.com --inbox samples/week
   mnemail feedback --user alice@example.com "Always sign my emails with Alice."
-  mnemail memory show --user alice@example.com`,
+  mnemail memory show --user alice@example.com
+  mnemail memory export --user alice@example.com alice.jsonl`,
   );
 
 program
@@ -58,16 +60,7 @@ program
     process.exitCode = await feedback({ ...options, text });
   });
 
-const memory = program.command("memory").description("look at what the assistant remembers");
-memory
-  .command("show")
-  .description("print the procedural, semantic and episodic memory of a user")
-  .addOption(user())
-  .addOption(json())
-  .action(async (options: unknown) => {
-    const { showMemory } = await import("./memory.ts");
-    process.exitCode = await showMemory(options);
-  });
+const memory = addMemoryCommands(program, { user, json });
 
 program
   .command("config")

@@ -29,7 +29,7 @@ export async function* exportLines(
   };
   yield hashed(sealLine({ mnemail_export: EXPORT_VERSION, ...(userId === undefined ? {} : { user: userId }) }));
   let items = 0;
-  for await (const page of store.pages(roots ? [roots.prompts, roots.memory] : [[]])) {
+  for await (const page of store.pages(roots ? [roots.prompts, roots.memory] : [[]], warn)) {
     const rows = movable(page, warn);
     for (const row of rows) yield hashed(itemLine(row, roots ? placeBelow(roots, row.namespace) : row));
     items += rows.length;

@@ -11,6 +11,7 @@ import { hereWins, readGuidesLayout } from "./guides-layout.ts";
 import { newestWins, problemOf, type TransferCounts, transferInto } from "./transfer.ts";
 
 const PAGE = 200;
+const READ_BYTES = 256 * 1024;
 const SQLITE_MAGIC = "SQLite format 3\0";
 /** Longer ones cannot be one text in V8. */
 const LINE_LIMIT_BYTES = 256 * 1024 * 1024;
@@ -203,17 +204,19 @@ async function* linesOf(
     }
   };
   let size = 0;
-  for await (const chunk of file.createReadStream({ start: 0, autoClose: false })) {
-    const bytes = z.instanceof(Buffer).parse(chunk);
+  for (let position = 0; ; ) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(READ_BYTES), 0, READ_BYTES, position);
+    if (bytesRead === 0) break;
+    position += bytesRead;
     let from = 0;
-    for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
-      parts.push(bytes.subarray(from, at));
+    for (let at = buffer.indexOf(10); at >= 0 && at < bytesRead; at = buffer.indexOf(10, from)) {
+      parts.push(buffer.subarray(from, at));
       from = at + 1;
       size = 0;
       yield line(true);
     }
-    if (from < bytes.length) parts.push(bytes.subarray(from));
-    size += bytes.length - from;
+    if (from < bytesRead) parts.push(buffer.subarray(from, bytesRead));
+    size += bytesRead - from;
     if (size > LINE_LIMIT_BYTES) {
       throw new MnemailError("input", `${path}: line ${number + 1}: is longer than any that export writes`, UNDAMAGED);
     }

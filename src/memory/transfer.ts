@@ -80,7 +80,7 @@ export async function copyMemory(
   const { userId, onProgress = () => {}, warn = () => {} } = options;
   const prefixes = userId === undefined ? [[]] : Object.values(userRoots(userId));
   async function* pages() {
-    for await (const page of from.pages(prefixes)) yield movable(page, warn);
+    for await (const page of from.pages(prefixes, warn)) yield movable(page, warn);
   }
   return transferInto(to, pages(), { decide: newestWins(false), onProgress });
 }

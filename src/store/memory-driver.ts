@@ -132,7 +132,7 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
     },
     async *pages(prefixes) {
       const found = below(prefixes).filter(isLive).sort(byAddressBytes).map(toKept);
-      for (let at = 0; at < found.length; at += PAGE) yield found.slice(at, at + PAGE);
+      for (let at = 0; at < found.length; at += PAGE) yield { rows: found.slice(at, at + PAGE), unreadable: 0 };
     },
     async drop(prefixes) {
       const found = below(prefixes);

@@ -98,10 +98,21 @@ export class MnemailStore extends BaseStore {
     await this.#write(items);
   }
 
-  /** All items at or below the prefixes as of one moment, ordered by namespace and key, in pages. */
-  pages(prefixes: string[][]): AsyncIterable<KeptRow[]> {
+  /**
+   * All items at or below the prefixes as of one moment, ordered by namespace and key, in pages. `warn` is told of
+   * those that cannot be read and are left out.
+   */
+  async *pages(prefixes: string[][], warn = (line: string) => this.#warnOnce(line)): AsyncGenerator<KeptRow[]> {
     for (const prefix of prefixes) validatePrefix(prefix);
-    return this.#driver.pages(prefixes);
+    for await (const { rows, unreadable } of this.#driver.pages(prefixes)) {
+      if (unreadable > 0) warn(`records that cannot be read are left out: ${unreadable}`);
+      yield rows;
+    }
+  }
+
+  /** Why this store keeps no vectors, in one line for people; undefined when it does. */
+  get withoutVectors(): string | undefined {
+    return this.#driver.withoutVectors;
   }
 
   /** Removes every item at or below the prefixes, all or none; returns how many there were. */

@@ -1,16 +1,16 @@
 import type pg from "pg";
 import { z } from "zod";
-import { MnemailError } from "../errors.ts";
 import { maskUrl, type PostgresConfig } from "../store-config.ts";
 import { jsonEqual } from "./json-equal.ts";
 import { readPostgresHealth } from "./postgres-health.ts";
-import { isPreparationLost, openPostgresPool, postgresError, withRetry } from "./postgres-pool.ts";
+import { isPreparationLost, openPostgresPool, postgresError, unknownOutcome, withRetry } from "./postgres-pool.ts";
 import { PostgresReader, type Queryable } from "./postgres-reader.ts";
 import { keptColumns, parseKept } from "./postgres-reads.ts";
 import { type PostgresSchema, preparePostgres } from "./postgres-schema.ts";
 import { below, LIVE, Parameters, type Statement, statement, writeStatement } from "./postgres-statements.ts";
 import {
   addressText,
+  type KeptPage,
   type KeptRow,
   type RowBatch,
   type RowBatchResult,
@@ -133,7 +133,7 @@ class PostgresDriver implements RowDriver {
     });
   }
 
-  async *pages(prefixes: string[][]): AsyncIterable<KeptRow[]> {
+  async *pages(prefixes: string[][]): AsyncIterable<KeptPage> {
     const to = new Parameters();
     const where = prefixes.map((prefix) => below("s", prefix, to)).join(" OR ") || "FALSE";
     const client = await withRetry(this.#config, () => this.#pool.connect());
@@ -149,7 +149,8 @@ class PostgresDriver implements RowDriver {
       for (;;) {
         const { rows } = await client.query(`FETCH ${PAGE} FROM pages`);
         if (rows.length === 0) break;
-        yield parseKept(rows);
+        const readable = parseKept(rows);
+        yield { rows: readable, unreadable: rows.length - readable.length };
       }
       await client.query("COMMIT");
       broken = false;
@@ -288,11 +289,6 @@ const lockedSchema = z.object({ prefix: z.string(), key: z.string(), value: z.un
 
 function isFresh({ expected, value }: RowWrite): boolean {
   return expected === null && value !== null;
-}
-
-function unknownOutcome({ url }: PostgresConfig): MnemailError {
-  const what = `${maskUrl(url)}: the connection was lost during a change, and others have changed the same items since`;
-  return new MnemailError("store", `${what}: it is not known whether it was made`, "look, and make it again if not");
 }
 
 const metaSchema = z.array(z.object({ value: z.string() }));

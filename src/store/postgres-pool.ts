@@ -173,3 +173,9 @@ export function postgresError(
   }
   return because(text || code || String(error), "nothing was changed");
 }
+
+/** The error for a conditional put of which nothing can be said (`putIf`). */
+export function unknownOutcome({ url }: PostgresConfig): MnemailError {
+  const what = `${maskUrl(url)}: the connection was lost during a change, and others have changed the same items since`;
+  return new MnemailError("store", `${what}: it is not known whether it was made`, "look, and make it again if not");
+}

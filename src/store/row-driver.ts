@@ -29,6 +29,12 @@ export interface KeptRow extends Row {
   fields: string[];
 }
 
+/** Some rows, and how many were left out between them because they cannot be read. */
+export interface KeptPage {
+  rows: KeptRow[];
+  unreadable: number;
+}
+
 /** The vector of one indexed field; null where it has none yet, so that a reindex makes it. */
 export interface FieldVector {
   field: string;
@@ -131,7 +137,7 @@ export interface RowDriver {
   /** Some rows that have a field without a vector, and how many such fields there are. */
   unembedded(limit: number): Promise<{ rows: KeptRow[]; waiting: number }>;
   /** All rows at or below the prefixes as of one moment, ordered by namespace and key, in pages. */
-  pages(prefixes: string[][]): AsyncIterable<KeptRow[]>;
+  pages(prefixes: string[][]): AsyncIterable<KeptPage>;
   /** Removes every row at or below the prefixes, all or none; returns how many. */
   drop(prefixes: string[][]): Promise<number>;
   /** Removes expired rows; returns how many. */

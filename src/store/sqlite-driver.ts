@@ -1,9 +1,19 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
 import type Database from "libsql";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
 import { jsonEqual } from "./json-equal.ts";
-import type { Address, KeptRow, Row, RowBatch, RowBatchResult, RowDriver, RowHealth, RowWrite } from "./row-driver.ts";
+import type {
+  Address,
+  KeptPage,
+  KeptRow,
+  Row,
+  RowBatch,
+  RowBatchResult,
+  RowDriver,
+  RowHealth,
+  RowWrite,
+} from "./row-driver.ts";
+import { backUp, readPages } from "./sqlite-copies.ts";
 import { identityOf, inTransaction, openDatabase, type Place, storeError } from "./sqlite-file.ts";
 import { readSqliteHealth } from "./sqlite-health.ts";
 import {
@@ -21,8 +31,6 @@ import { SqliteSearch } from "./sqlite-search.ts";
 import { SqliteVectors } from "./sqlite-vectors.ts";
 import type { SearchLanguage } from "./tokens.ts";
 import { isComparable, parseSpace, spaceText, type VectorSpace } from "./vector-space.ts";
-
-const PAGE = 500;
 
 /**
  * Opens rows in a SQLite file, through libsql: made when absent (mode 0600), in write-ahead mode, every commit
@@ -95,30 +103,8 @@ class SqliteDriver implements RowDriver {
     });
   }
 
-  async *pages(prefixes: string[][]): AsyncIterable<KeptRow[]> {
-    // A connection of its own, so that its snapshot lasts while others, and this process, go on.
-    const database = this.#guarded(() => openDatabase(this.#place));
-    try {
-      database.exec("BEGIN");
-      const where = prefixes.map(() => BELOW).join(" OR ") || "FALSE";
-      let after = ["", ""];
-      for (;;) {
-        const rows = this.#guarded(() =>
-          database
-            .prepare(
-              `SELECT ${KEPT_COLUMNS} FROM store WHERE (prefix, key) > (?, ?) AND (${where}) AND ${LIVE}
-               ORDER BY prefix, key LIMIT ?`,
-            )
-            .raw()
-            .all([...after, ...prefixes.flatMap(belowParameters), PAGE]),
-        );
-        if (rows.length === 0) break;
-        after = z.tuple([z.string(), z.string()]).rest(z.unknown()).parse(rows.at(-1)).slice(0, 2).map(String);
-        yield rows.flatMap((row) => tryParseKept(row) ?? []);
-      }
-    } finally {
-      database.close();
-    }
+  pages(prefixes: string[][]): AsyncIterable<KeptPage> {
+    return readPages(this.#place, prefixes);
   }
 
   async drop(prefixes: string[][]): Promise<number> {
@@ -155,17 +141,7 @@ class SqliteDriver implements RowDriver {
   }
 
   async backup(path: string): Promise<void> {
-    try {
-      // VACUUM INTO takes an empty file; one that holds something is not overwritten.
-      closeSync(openSync(path, "wx", 0o600));
-      chmodSync(path, 0o600);
-      this.#database.prepare("VACUUM INTO ?").run([path]);
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "EEXIST") {
-        throw new MnemailError("store", `${path}: exists already`, "name another file or remove it", { cause: error });
-      }
-      throw storeError({ ...this.#place, path }, error);
-    }
+    backUp(this.#place, this.#database, path);
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,69 @@
+import { existsSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import { z } from "zod";
+import { type Config, loadConfig } from "../config.ts";
+import { MnemailError } from "../errors.ts";
+import { copyMemory } from "../memory/transfer.ts";
+import { encodeUserId } from "../store/namespaces.ts";
+import { renderStore, type StoreConfig } from "../store-config.ts";
+import { note, printJson } from "./output.ts";
+import { showProgress } from "./progress.ts";
+import { openIndexedStore, openPlainStore } from "./stores.ts";
+import { noteWaitingFields, renderCounts } from "./transfer-counts.ts";
+
+const optionsSchema = z.object({
+  from: z.string(),
+  to: z.string(),
+  user: z.string().optional(),
+  json: z.boolean().default(false),
+});
+
+/** `mnemail memory copy`: copies all users, or one, from one store to another. Returns the exit code. */
+export async function copyStore(rawOptions: unknown): Promise<number> {
+  const options = optionsSchema.parse(rawOptions);
+  if (options.user !== undefined) encodeUserId(options.user);
+  const { store: source } = configOf("--from", options.from);
+  const config = configOf("--to", options.to);
+  const { store: target } = config;
+  if (identity(source) === identity(target)) {
+    throw new MnemailError("usage", `--from and --to: both are ${renderStore(source)}`, "name two stores");
+  }
+  if (source.backend === "sqlite" && !existsSync(source.path)) {
+    throw new MnemailError("input", `--from: ${source.path}: there is no such file`, "name an existing store");
+  }
+  let leftOut = 0;
+  const warn = (line: string) => {
+    leftOut += 1;
+    note(line);
+  };
+  await using from = await openPlainStore(config, source);
+  await using opened = await openIndexedStore(config);
+  const user = options.user === undefined ? {} : { userId: options.user };
+  const counts = await copyMemory(from, opened.store, { ...user, onProgress: showProgress("copied"), warn });
+  const places = { from: renderStore(source), to: renderStore(target) };
+  if (options.json) printJson({ ...places, ...counts, left_out: leftOut });
+  else console.log(`${places.from} to ${places.to}: ${renderCounts(counts)}`);
+  noteWaitingFields(counts, opened.embeddingModel);
+  return leftOut > 0 ? 1 : 0;
+}
+
+/** The settings of the environment, with the store of a URL. */
+function configOf(option: string, url: string): Config {
+  try {
+    const config = loadConfig({ storeUrl: url });
+    if (config.store.backend !== "memory") return config;
+  } catch (error) {
+    if (!(error instanceof MnemailError && error.message.startsWith("STORE_URL:"))) throw error;
+    throw new MnemailError("usage", error.message.replace("STORE_URL", option), undefined, { cause: error });
+  }
+  throw new MnemailError("usage", `${option}: memory: is lost when this ends`, "name a store that is kept");
+}
+
+/** One text for one store, however its URL is written; users, passwords and TLS are no part of it. */
+function identity(place: StoreConfig): string {
+  if (place.backend === "memory") return "memory:";
+  if (place.backend === "sqlite") return existsSync(place.path) ? realpathSync(place.path) : resolve(place.path);
+  const { hostname, port, pathname, searchParams } = new URL(place.url);
+  const host = searchParams.get("host") ?? hostname;
+  return JSON.stringify([host, port || "5432", pathname, searchParams.get("options")]);
+}

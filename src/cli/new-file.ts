@@ -1,0 +1,57 @@
+import { randomUUID } from "node:crypto";
+import { open, rename, rm, stat } from "node:fs/promises";
+import { MnemailError } from "../errors.ts";
+import type { StoreConfig } from "../store-config.ts";
+
+/**
+ * Writes a file whole or not at all: `write` makes it under a temporary name in the same folder, which is renamed
+ * when it is on disk. Without `force` an existing file is left as it is; the store's own files always are.
+ *
+ * @throws MnemailError("input") for a place that cannot be written; what `write` throws.
+ */
+export async function writeNewFile(
+  path: string,
+  { force, store }: { force: boolean; store: StoreConfig },
+  write: (temporaryPath: string) => Promise<void>,
+): Promise<void> {
+  const existing = await stat(path).catch(() => undefined);
+  if (existing && !existing.isFile()) throw new MnemailError("input", `${path}: is not a file`, "name another");
+  if (existing && !force) {
+    throw new MnemailError("input", `${path}: exists already`, "name another file, or replace it with --force");
+  }
+  for (const own of store.backend === "sqlite" ? ["", "-wal", "-shm"].map((end) => store.path + end) : []) {
+    const used = await stat(own).catch(() => undefined);
+    if (existing && used?.ino === existing.ino && used.dev === existing.dev) {
+      throw new MnemailError("input", `${path}: is the store itself`, "name another file");
+    }
+  }
+  const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
+  try {
+    await write(temporary);
+    const file = await open(temporary, "r");
+    await file.sync().finally(() => file.close());
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw fileError(path, error);
+  }
+}
+
+const REASONS: Record<string, string> = {
+  ENOENT: "there is no such folder",
+  ENOTDIR: "there is no such folder",
+  EACCES: "it may not be written",
+  EPERM: "it may not be written",
+  EROFS: "the disk is read-only",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk is full",
+};
+
+function fileError(path: string, error: unknown): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const reason = REASONS[code];
+  if (error instanceof MnemailError || reason === undefined) return error;
+  return new MnemailError("input", `${path}: cannot be written: ${reason}`, "nothing was left behind", {
+    cause: error,
+  });
+}
