@@ -1,60 +1,120 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import fc from "fast-check";
-import { expect, test } from "vitest";
+import { type BaseStore, InMemoryStore } from "@langchain/langgraph-checkpoint";
+import { PostgresStore } from "@langchain/langgraph-checkpoint-postgres/store";
+import { afterAll, beforeAll, describe } from "vitest";
+import { loadConfig } from "../../src/config.ts";
+import { encodeLabels } from "../../src/store/encoded-labels.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
+import { openPostgresDriver } from "../../src/store/postgres-driver.ts";
+import type { RowDriver } from "../../src/store/row-driver.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
-import { describeStore, index, type StoreFactory } from "./conformance.ts";
+import { temporaryFolder } from "../support/assistant.ts";
+import { externalPostgres, startPglite, startPostgres, type TestDatabase } from "../support/postgres.ts";
+import { BEYOND } from "./conformance/beyond.ts";
+import { describeStore, type OpenOptions, type StoreUnderTest } from "./conformance/describe-store.ts";
+import { IN_MEMORY_STORE, MEMORY, UPSTREAM_POSTGRES, WITHOUT_VECTORS } from "./conformance/differences.ts";
+import { ITEMS } from "./conformance/items.ts";
+import { SEARCHES } from "./conformance/searches.ts";
 
-const openMemory: StoreFactory = async (index) => {
-  const store = await MnemailStore.open(createMemoryDriver(), index ? { index } : {});
-  return { store, release: () => store.stop() };
-};
+const CLAUSES = [...ITEMS, ...SEARCHES, ...BEYOND];
 
-const openSqlite: StoreFactory = async (index) => {
-  const folder = await mkdtemp(join(tmpdir(), "mnemail-store-"));
-  const store = await MnemailStore.open(openSqliteDriver(join(folder, "memory.db")), index ? { index } : {});
-  const release = async () => {
-    await store.stop();
-    await rm(folder, { recursive: true });
+/** One of our stores over drivers that all open the same, empty data; `release` removes it. */
+function ours(
+  openDriver: (options: OpenOptions) => Promise<RowDriver>,
+  {
+    differences = {},
+    release = async () => {},
+  }: { differences?: Record<string, string>; release?: () => Promise<void> },
+): StoreUnderTest {
+  let handles: MnemailStore[] = [];
+  const open = async (options: OpenOptions) => {
+    const { index, ...more } = options;
+    const store = await MnemailStore.open(await openDriver(options), index ? { ...more, index } : more);
+    handles.push(store);
+    return store;
   };
-  return { store, release };
-};
+  const close = async () => {
+    for (const store of handles) await store.stop();
+    handles = [];
+  };
+  return {
+    open,
+    openSecond: open,
+    async reopen(options) {
+      await close();
+      return open(options);
+    },
+    async release() {
+      await close();
+      await release();
+    },
+    differences,
+  };
+}
 
-describeStore("memory:", openMemory);
-describeStore("sqlite:", openSqlite);
-
-const label = fc.constantFrom("u", "u1", "u10", "é", "a%", "a_");
-const namespace = fc.array(label, { minLength: 1, maxLength: 3 });
-const key = fc.constantFrom("k1", "k2", "k'3");
-const operation = fc.oneof(
-  fc.record({ namespace, key, value: fc.dictionary(fc.string({ minLength: 1 }), fc.jsonValue(), { maxKeys: 3 }) }),
-  fc.record({ namespace, key, value: fc.constant(null) }),
-  fc.record({ namespace, key }),
-  fc.record({ namespacePrefix: namespace, limit: fc.integer({ min: 0, max: 5 }) }),
-);
-
-test("after any history, SQLite holds what the memory store holds", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(fc.array(operation, { maxLength: 4 }), { maxLength: 8 }), async (batches) => {
-      const memory = await openMemory(index);
-      const sqlite = await openSqlite(index);
-      for (const batch of batches) {
-        const gets = await Promise.all([memory.store.batch(batch), sqlite.store.batch(batch)]);
-        const [a, b] = gets.map((results) => results.map((result) => valuesOf(result)));
-        expect(b).toEqual(a);
-      }
-      expect(await sqlite.store.listNamespaces({})).toEqual(await memory.store.listNamespaces({}));
-      await Promise.all([memory.release(), sqlite.release()]);
-    }),
-    { numRuns: 30 },
-  );
+describeStore("memory:", CLAUSES, async () => {
+  const store = ours(async (options) => createMemoryDriver(options), { differences: MEMORY });
+  const { openSecond: _, reopen: __, ...single } = store;
+  return single;
 });
 
-/** Items without times; searches as sets, since two puts of one millisecond have no order in time. */
-function valuesOf(result: unknown): unknown {
-  if (Array.isArray(result)) return result.length;
-  return typeof result === "object" && result !== null && "value" in result ? result.value : null;
+describeStore("SQLite", CLAUSES, async () => {
+  const folder = temporaryFolder();
+  return ours(async (options) => openSqliteDriver(folder.path("memory.db"), options), {
+    release: async () => folder[Symbol.dispose](),
+  });
+});
+
+describeStore("LangGraph's InMemoryStore", CLAUSES, async () => ({
+  open: async ({ index }) =>
+    index ? new InMemoryStore({ index: { dims: 64, embeddings: Object(index.embeddings) } }) : new InMemoryStore(),
+  release: async () => {},
+  differences: IN_MEMORY_STORE,
+}));
+
+describe("on PGlite, with pgvector", () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await startPglite();
+  });
+  afterAll(() => database.stop());
+
+  describeStore("PostgreSQL (PGlite)", CLAUSES, async () => {
+    await database.reset();
+    return onPostgres(database, {});
+  });
+
+  describeStore("LangGraph's PostgresStore", CLAUSES, async () => {
+    await database.reset();
+    const opened: BaseStore[] = [];
+    return {
+      async open({ index }) {
+        const options = index ? { index: { dims: 64, embed: Object(index.embeddings) } } : {};
+        const store = encodeLabels(PostgresStore.fromConnString(database.url, options));
+        opened.push(store);
+        return store;
+      },
+      async release() {
+        for (const store of opened) await store.stop();
+      },
+      differences: UPSTREAM_POSTGRES,
+    };
+  });
+});
+
+const real = (await externalPostgres()) ?? (await startPostgres());
+if (real) {
+  describe("on a real server", () => {
+    afterAll(() => real.stop());
+    describeStore(`PostgreSQL (${real.name})`, CLAUSES, async () => {
+      await real.reset();
+      return onPostgres(real, real.hasVectors ? {} : WITHOUT_VECTORS);
+    });
+  });
+}
+
+function onPostgres(database: TestDatabase, differences: Record<string, string>): StoreUnderTest {
+  const { store } = loadConfig({ environment: { STORE_URL: database.url, POSTGRES_POOL_MAX: "4" }, directory: "/" });
+  if (store.backend !== "postgres") throw new TypeError("expected PostgreSQL");
+  return ours((options) => openPostgresDriver(store, options), { differences });
 }

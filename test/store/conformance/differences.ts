@@ -1,0 +1,107 @@
+import { BEYOND } from "./beyond.ts";
+import { ITEMS } from "./items.ts";
+import { SEARCHES } from "./searches.ts";
+
+/** What each store breaks of the contract, by clause, and why. Those of LangGraph's own are why there is one of ours. */
+type Differences = Record<string, string>;
+
+const names = [...ITEMS, ...SEARCHES, ...BEYOND].map(({ name }) => name);
+
+/** The clauses that begin so, with one reason; a beginning that no clause has stays, and fails as no clause. */
+function differences(beginnings: Differences): Differences {
+  return Object.fromEntries(
+    Object.entries(beginnings).map(([beginning, reason]) => [
+      names.find((name) => name.startsWith(beginning)) ?? beginning,
+      reason,
+    ]),
+  );
+}
+
+const ONE_PROCESS = "it belongs to the process that opened it";
+const GONE = "it is gone when it is closed";
+
+/** `memory:`. */
+export const MEMORY = differences({
+  "of two handles that increment": ONE_PROCESS,
+  "of two handles that write": ONE_PROCESS,
+  "pages are as of one moment": ONE_PROCESS,
+  "what another handle puts": ONE_PROCESS,
+  "everything is there after reopening": GONE,
+  "vectors of other dimensions": GONE,
+  "with another embedding model": GONE,
+  "what was put without embeddings": GONE,
+});
+
+const NOT_VECTORS = "the server has no pgvector: words rank, and fields wait for their vectors";
+
+/** Ours on a PostgreSQL without pgvector. */
+export const WITHOUT_VECTORS = differences({
+  "items without a vector": NOT_VECTORS,
+  "only the named fields": NOT_VECTORS,
+  "when embedding fails": "nothing is embedded, so nothing fails",
+  "the texts of a batch": "nothing is embedded",
+  "sweeping removes": NOT_VECTORS,
+  "dropping takes": NOT_VECTORS,
+  "everything is there after reopening": NOT_VECTORS,
+  "vectors of other dimensions": "no vector is kept, so none is of other dimensions",
+  "with another embedding model": NOT_VECTORS,
+  "what was put without embeddings": NOT_VECTORS,
+});
+
+const OURS_ALONE: Differences = {
+  ...Object.fromEntries(BEYOND.map(({ name }) => [name, "LangGraph's contract has no such method"])),
+  ...differences({
+    "hybrid finds": "LangGraph's contract has one ranking",
+    "the texts of a batch": "each text is embedded in a call of its own, and each query again",
+  }),
+};
+
+/** LangGraph's `InMemoryStore` of @langchain/langgraph-checkpoint 1.1.5. */
+export const IN_MEMORY_STORE: Differences = {
+  ...OURS_ALONE,
+  ...differences({
+    "what a caller does to a value": "it hands out live references",
+    "a batch answers in the order": "reads of a batch see its writes",
+    "one bad operation": "batch checks nothing",
+    "a value that is no object": "it takes any value",
+    "a namespace without items": "it goes on listing it",
+    "a prefix matches whole labels": "user1 finds user10: prefixes match as text",
+    "labels with the wildcards": "prefixes match as text",
+    "filters compare texts and dates": "operands are turned into numbers",
+    "filters compare lists and objects": "lists and objects are compared by reference",
+    "filters tell kinds of values apart": "operands are turned into numbers",
+    "a missing field is null": "a missing field equals nothing",
+    "an unknown operator": "it matches nothing, in silence",
+    "a search that cannot be meant": "any limit and offset are taken",
+    "without a query the newest": "the oldest key comes first",
+    "pages follow each other": "with a query, items without a vector are repeated",
+    "a deleted or replaced item": "vectors of deleted items stay, and are found again",
+    "a query without embeddings": "the query is ignored",
+    "the words of other users": "it ranks no words",
+    "when embedding fails": "a search fails too",
+  }),
+};
+
+/** LangGraph's `PostgresStore` of @langchain/langgraph-checkpoint-postgres 1.0.5, its labels encoded. */
+export const UPSTREAM_POSTGRES: Differences = {
+  ...OURS_ALONE,
+  ...differences({
+    "a batch answers in the order": "reads of a batch see its writes",
+    "one bad operation": "a batch is no transaction: earlier puts stay",
+    "a value that is no object": "it takes lists",
+    "an empty prefix": "it is refused",
+    "filters compare texts and dates": "$gt and the like cast to numbers, and fail on anything else",
+    "filters compare lists and objects": "equality compares text",
+    "filters tell kinds of values apart": 'equality compares text: 1 equals "1"',
+    "a missing field is null": "null equals nothing",
+    "an unknown operator": "it is ignored, and everything is found",
+    "a search that cannot be meant": "what PostgreSQL says comes through",
+    "pages follow each other": "items without a vector are left out of a query",
+    "items without a vector": "they are left out of a query",
+    "a deleted or replaced item": "index: false keeps the old vector",
+    "a query without embeddings": "items that do not match are left out",
+    "words follow the language": "words are always English",
+    "the words of other users": "it gives no scores to words",
+    "when embedding fails": "the put fails, and its value is stored",
+  }),
+};
