@@ -8,8 +8,11 @@ import { VectorMatrix } from "./vector-matrix.ts";
 /** Memory for vectors held in process: some 43,000 of 1,536 dimensions. */
 const LIMIT_BYTES = 256 * 1_024 * 1_024;
 
-const numbersSchema = z.array(z.tuple([z.number().nullable(), z.number()]));
-const namesSchema = z.array(z.tuple([z.string()]));
+/** The last change of a namespace, the epoch, and the next namespace after another one. */
+const STATE = `SELECT (SELECT max(change) FROM mnemail_changes WHERE prefix = ?), (SELECT epoch FROM mnemail_clock),
+  (SELECT prefix FROM mnemail_changes WHERE prefix > ? AND prefix < ? ORDER BY prefix LIMIT 1)`;
+const stateSchema = z.tuple([z.tuple([z.number().nullable(), z.number(), z.string().nullable()])]);
+const countSchema = z.tuple([z.tuple([z.number()])]);
 
 /**
  * The vectors of the namespaces that were searched, held in process. Before each use they are brought up to date from
@@ -36,22 +39,17 @@ export class SqliteVectors {
       this.#matrix = new VectorMatrix({ dimensions: query.length, limitBytes: LIMIT_BYTES });
       this.#seen.clear();
     }
-    const found = this.#namespacesBelow(prefix.join(".")).map((namespace) =>
-      this.#nearestIn(namespace, query, limit).map(({ key, score }) => ({ key: addressText([namespace], key), score })),
+    const found = this.#namespacesBelow(prefix.join(".")).map(({ namespace, change }) =>
+      this.#nearestIn(namespace, change, query, limit).map(({ key, score }) => ({
+        key: addressText([namespace], key),
+        score,
+      })),
     );
     const [only] = found;
     return found.length === 1 && only ? only : found.flat().sort(bestFirst).slice(0, limit);
   }
 
-  #nearestIn(namespace: string, query: Float32Array, limit: number): RankedKey[] {
-    const sql = "SELECT max(change), (SELECT epoch FROM mnemail_clock) FROM mnemail_changes WHERE prefix = ?";
-    const [change, epoch] = numbersSchema.parse(this.#all(sql, [namespace]))[0] ?? [0, 0];
-    if (epoch !== this.#epoch) {
-      for (const held of this.#seen.keys()) this.#matrix.forget(held);
-      this.#seen.clear();
-      this.#epoch = epoch;
-    }
-    const last = change ?? 0;
+  #nearestIn(namespace: string, last: number, query: Float32Array, limit: number): RankedKey[] {
     const seen = this.#matrix.size(namespace) === undefined ? undefined : this.#seen.get(namespace);
     if (seen !== last) {
       // What does not fit must not push all others out before that shows.
@@ -77,8 +75,7 @@ export class SqliteVectors {
   }
 
   #count(namespace: string): number {
-    const sql = "SELECT NULL, count(*) FROM store_vectors WHERE prefix = ?";
-    return numbersSchema.parse(this.#all(sql, [namespace]))[0]?.[1] ?? 0;
+    return countSchema.parse(this.#all("SELECT count(*) FROM store_vectors WHERE prefix = ?", [namespace]))[0][0];
   }
 
   #vectorsOf(namespace: string): Map<string, Float32Array[]> {
@@ -112,23 +109,23 @@ export class SqliteVectors {
     return items;
   }
 
-  /** One lookup for each namespace, whatever they hold. */
-  #namespacesBelow(prefix: string): string[] {
-    const found: string[] = [];
-    const one = (sql: string, parameters: unknown[]) => namesSchema.parse(this.#all(sql, parameters))[0]?.[0];
-    if (prefix !== "") {
-      const itself = one("SELECT prefix FROM mnemail_changes WHERE prefix = ? LIMIT 1", [prefix]);
-      if (itself !== undefined) found.push(itself);
-    }
+  /** The namespaces at and below a prefix with their last change: one statement for each, whatever they hold. */
+  #namespacesBelow(prefix: string): { namespace: string; change: number }[] {
+    const found: { namespace: string; change: number }[] = [];
     const [from, to] = prefix === "" ? ["", "\u{10ffff}"] : [`${prefix}.`, `${prefix}/`];
-    let next: string | undefined = from;
-    while (next !== undefined) {
-      next = one("SELECT prefix FROM mnemail_changes WHERE prefix > ? AND prefix < ? ORDER BY prefix LIMIT 1", [
-        next,
-        to,
-      ]);
-      if (next !== undefined) found.push(next);
+    for (let namespace: string | null = prefix; namespace !== null; ) {
+      const parameters: string[] = [namespace, namespace > from ? namespace : from, to];
+      const [change, epoch, next] = stateSchema.parse(this.#all(STATE, parameters))[0];
+      if (epoch !== this.#epoch) this.#forgetAll(epoch);
+      if (change !== null) found.push({ namespace, change });
+      namespace = next;
     }
     return found;
+  }
+
+  #forgetAll(epoch: number): void {
+    for (const held of this.#seen.keys()) this.#matrix.forget(held);
+    this.#seen.clear();
+    this.#epoch = epoch;
   }
 }
