@@ -1,4 +1,4 @@
-import { matchesFilter } from "./filter.ts";
+import { equalities, matchesFilter } from "./filter.ts";
 import { jsonEqual } from "./json-equal.ts";
 import { combine, rankByVector } from "./ranking.ts";
 import {
@@ -46,9 +46,11 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
     [...rows.values()].filter((row) => prefixes.some((prefix) => isBelow(row.namespace, prefix)));
 
   const scan = ({ prefix, filter, ranking, offset, limit }: RowScan, comparable: boolean): ScoredRow[] => {
-    const found = below([prefix])
-      .filter((row) => isLive(row) && matchesFilter(JSON.parse(row.json), filter))
-      .sort(newestFirst);
+    // Words count among the items that the equalities of the filter choose, as in the databases.
+    const chosen = below([prefix]).filter(
+      (row) => isLive(row) && matchesFilter(JSON.parse(row.json), equalities(filter)),
+    );
+    const found = chosen.filter((row) => matchesFilter(JSON.parse(row.json), filter)).sort(newestFirst);
     const byAddress = new Map(found.map((row) => [addressText(row.namespace, row.key), row]));
     const near = comparable ? ranking?.near : undefined;
     const byVector =
@@ -58,8 +60,8 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
         near,
       );
     const byWords = () => {
-      const versions = new Map([...byAddress].map(([address, row]) => [address, row.version]));
-      const refresh = words.refresh(JSON.stringify([prefix, filter]), versions);
+      const versions = new Map(chosen.map((row) => [addressText(row.namespace, row.key), row.version]));
+      const refresh = words.refresh(JSON.stringify([prefix, equalities(filter)]), versions);
       let step = refresh.next();
       while (!step.done) {
         step = refresh.next(
@@ -70,7 +72,8 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
     };
     const ranked = ranking ? combine(ranking, byVector, byWords) : [];
     const scores = new Map(ranked.map(({ key, score }) => [key, score]));
-    const order = [...scores.keys(), ...[...byAddress.keys()].filter((address) => !scores.has(address))];
+    const rest = [...byAddress.keys()].filter((address) => !scores.has(address));
+    const order = [...[...scores.keys()].filter((address) => byAddress.has(address)), ...rest];
     return order.slice(offset, offset + limit).flatMap((address): ScoredRow[] => {
       const row = byAddress.get(address);
       const score = scores.get(address);

@@ -54,6 +54,7 @@ class PostgresDriver implements RowDriver {
   /** The space in force when it was last seen. */
   #space: VectorSpace | undefined;
   #prepares = true;
+  #writes = 0;
   #closed: Promise<void> | undefined;
 
   constructor(pool: pg.Pool, config: PostgresConfig, schema: PostgresSchema, language: SearchLanguage) {
@@ -187,10 +188,15 @@ class PostgresDriver implements RowDriver {
   }
 
   async #write(to: Queryable, { writes, space }: RowBatch): Promise<{ applied: boolean; comparable: boolean }> {
-    const { rows } = await this.#query(to, writeStatement(writes, { space, vectorOid: this.#vectorOid }));
-    const [result] = z.tuple([z.object({ fresh: z.number(), space: z.string().nullable() })]).parse(rows);
+    const statement = writeStatement(writes, { space, vectorOid: this.#vectorOid });
+    this.#writes += 1;
+    // A plan that was made when the tables were small reads them whole. It is made anew each time their growth by
+    // this process may have doubled.
+    const name = `${statement.name}_${Math.floor(Math.log2(this.#writes))}`;
+    const { rows } = await this.#query(to, { ...statement, name });
+    const [result] = writtenSchema.parse(rows);
     return {
-      applied: result.fresh === writes.filter((write) => isFresh(write)).length,
+      applied: result.fresh === writes.filter(({ expected, value }) => expected === null && value !== null).length,
       comparable: space === undefined || this.#vectorOid === undefined || result.space === spaceText(space),
     };
   }
@@ -217,12 +223,7 @@ class PostgresDriver implements RowDriver {
         to,
       ),
     );
-    const stored = new Map(
-      z
-        .array(lockedSchema)
-        .parse(rows)
-        .map((row) => [addressText([row.prefix], row.key), row]),
-    );
+    const stored = new Map(lockedSchema.parse(rows).map((row) => [addressText([row.prefix], row.key), row]));
     for (const { prefix, key, live } of stored.values()) {
       if (!live) await client.query("DELETE FROM store WHERE prefix = $1 AND key = $2", [prefix, key]);
     }
@@ -285,10 +286,7 @@ class PostgresDriver implements RowDriver {
   }
 }
 
-const lockedSchema = z.object({ prefix: z.string(), key: z.string(), value: z.unknown(), live: z.boolean() });
-
-function isFresh({ expected, value }: RowWrite): boolean {
-  return expected === null && value !== null;
-}
+const writtenSchema = z.tuple([z.object({ fresh: z.number(), space: z.string().nullable() })]);
+const lockedSchema = z.array(z.object({ prefix: z.string(), key: z.string(), value: z.unknown(), live: z.boolean() }));
 
 const metaSchema = z.array(z.object({ value: z.string() }));

@@ -99,7 +99,7 @@ export class PostgresReader {
     const byVector = [...byAddress]
       .flatMap(([key, { score }]) => (score === null ? [] : [{ key, score }]))
       .sort((a, b) => b.score - a.score || (a.key < b.key ? -1 : 1));
-    const ranked = scan.ranking?.by === "hybrid" && byVector.length > 0 ? fuse([byVector, byWords]) : byWords;
+    const ranked = scan.ranking?.by === "hybrid" && scan.ranking.near ? fuse([byVector, byWords]) : byWords;
     const scores = new Map(ranked.map(({ key, score }) => [key, score]));
     const rest = [...byAddress.keys()].filter((address) => !scores.has(address));
     const timeOf = (address: string) => byAddress.get(address)?.updated_at?.getTime() ?? 0;

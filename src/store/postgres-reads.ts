@@ -24,6 +24,8 @@ const rowSchema = z.object({
   version: z.string().nullable(),
 });
 
+const rowsSchema = z.array(rowSchema);
+
 /** One row of a read statement. */
 export type ReadRow = z.infer<typeof rowSchema>;
 
@@ -131,7 +133,7 @@ function scanPart(
 
 /** The rows of a read statement by the part they answer. */
 export function parseReads(rows: readonly unknown[], reads: Reads) {
-  const parsed = z.array(rowSchema).parse(rows);
+  const parsed = rowsSchema.parse(rows);
   const byPart = new Map<number, ReadRow[]>();
   for (const row of parsed) {
     const part = byPart.get(row.op) ?? [];
@@ -161,16 +163,18 @@ export function toRowOrThrow(row: ReadRow): Row {
   throw new MnemailError("store", `the record ${name} cannot be read`, "it is left as it is");
 }
 
-const keptSchema = z.object({
-  prefix: z.string(),
-  key: z.string(),
-  value: z.unknown(),
-  created_at: z.date(),
-  updated_at: z.date(),
-  expires_at: z.date().nullable(),
-  ttl_minutes: z.number().nullable(),
-  fields: z.array(z.string()),
-});
+const keptSchema = z.array(
+  z.object({
+    prefix: z.string(),
+    key: z.string(),
+    value: z.unknown(),
+    created_at: z.date(),
+    updated_at: z.date(),
+    expires_at: z.date().nullable(),
+    ttl_minutes: z.number().nullable(),
+    fields: z.array(z.string()),
+  }),
+);
 
 /** What a copy of a row needs, as columns. */
 export function keptColumns(withVectors: boolean): string {
@@ -182,18 +186,15 @@ export function keptColumns(withVectors: boolean): string {
 
 /** Rows of {@link keptColumns}; those that cannot be read are left out. */
 export function parseKept(rows: readonly unknown[]): KeptRow[] {
-  return z
-    .array(keptSchema)
-    .parse(rows)
-    .flatMap((row): KeptRow[] => {
-      const value = valueSchema.safeParse(row.value);
-      if (!value.success) return [];
-      const { prefix, key, created_at, updated_at, expires_at, ttl_minutes, fields } = row;
-      return [
-        {
-          ...{ namespace: prefix.split("."), key, value: value.data, fields },
-          ...{ createdAt: created_at, updatedAt: updated_at, expiresAt: expires_at, ttlMinutes: ttl_minutes },
-        },
-      ];
-    });
+  return keptSchema.parse(rows).flatMap((row): KeptRow[] => {
+    const value = valueSchema.safeParse(row.value);
+    if (!value.success) return [];
+    const { prefix, key, created_at, updated_at, expires_at, ttl_minutes, fields } = row;
+    return [
+      {
+        ...{ namespace: prefix.split("."), key, value: value.data, fields },
+        ...{ createdAt: created_at, updatedAt: updated_at, expiresAt: expires_at, ttlMinutes: ttl_minutes },
+      },
+    ];
+  });
 }

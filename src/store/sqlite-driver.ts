@@ -46,6 +46,9 @@ export function openSqliteDriver(
   return new SqliteDriver(place, openDatabase(place), options.language ?? "english");
 }
 
+const countSchema = z.tuple([z.tuple([z.number()])]);
+const textsSchema = z.array(z.tuple([z.string()]));
+
 class SqliteDriver implements RowDriver {
   readonly withoutVectors = undefined;
   readonly #place: Place;
@@ -98,7 +101,7 @@ class SqliteDriver implements RowDriver {
          AND json_valid(value) ORDER BY prefix, key LIMIT ?`,
         [limit],
       );
-      const [waiting] = z.tuple([z.tuple([z.number()])]).parse(this.#all("SELECT count(*) FROM mnemail_unembedded"))[0];
+      const [[waiting]] = countSchema.parse(this.#all("SELECT count(*) FROM mnemail_unembedded"));
       return { rows: rows.flatMap((row) => tryParseKept(row) ?? []), waiting };
     });
   }
@@ -173,9 +176,9 @@ class SqliteDriver implements RowDriver {
     const gets = batch.gets.map((address) => this.#get(address));
     const found = batch.scans.map((scan) => this.#search.find(scan, comparable));
     const namespaces = batch.listNamespaces
-      ? this.#all(`SELECT DISTINCT prefix FROM store WHERE ${LIVE} ORDER BY prefix`).map((row) =>
-          z.tuple([z.string()]).parse(row)[0].split("."),
-        )
+      ? textsSchema
+          .parse(this.#all(`SELECT DISTINCT prefix FROM store WHERE ${LIVE} ORDER BY prefix`))
+          .map(([prefix]) => prefix.split("."))
       : [];
     const applied = batch.writes.every(
       (each) => each.expected === undefined || jsonEqual(this.#get(each)?.value, each.expected),
@@ -197,7 +200,7 @@ class SqliteDriver implements RowDriver {
 
   #space(): VectorSpace | undefined {
     const rows = this.#all("SELECT value FROM mnemail_meta WHERE name = 'embedding_space'");
-    const [row] = z.array(z.tuple([z.string()])).parse(rows);
+    const [row] = textsSchema.parse(rows);
     return row && parseSpace(row[0]);
   }
 

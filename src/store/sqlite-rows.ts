@@ -56,6 +56,7 @@ export const KEPT_COLUMNS = `${ROW_COLUMNS}, expires_at, ttl_minutes, (
     UNION SELECT field_name FROM mnemail_unembedded u WHERE u.prefix = store.prefix AND u.key = store.key
     ORDER BY field_name))`;
 
+const fieldsSchema = z.array(z.string());
 const keptSchema = z.tuple([z.string().nullable(), z.number().nullable(), z.string()]);
 
 /** A row with what a copy of it needs; undefined when it cannot be read. */
@@ -69,7 +70,7 @@ export function tryParseKept(columns: unknown): KeptRow | undefined {
     ...row,
     expiresAt: expiresAt === null ? null : toDate(expiresAt),
     ttlMinutes,
-    fields: z.array(z.string()).parse(JSON.parse(fields)),
+    fields: fieldsSchema.parse(JSON.parse(fields)),
   };
 }
 

@@ -74,10 +74,7 @@ export class SqliteSearch {
       [...belowParameters(prefix), ...prefilter.parameters],
     );
     const versions = new Map(
-      z
-        .array(z.tuple([z.string(), z.string(), z.number()]))
-        .parse(rows)
-        .map(([namespace, key, change]) => [addressText([namespace], key), change]),
+      versionsSchema.parse(rows).map(([namespace, key, change]) => [addressText([namespace], key), change]),
     );
     const refresh = this.#words.refresh(JSON.stringify([prefix, equalities(filter)]), versions);
     let step = refresh.next();
@@ -154,6 +151,7 @@ function addressOf(row: unknown): string {
   return addressText([prefix], key);
 }
 
+const versionsSchema = z.array(z.tuple([z.string(), z.string(), z.number()]));
 const addressSchema = z.tuple([z.string(), z.string()]).rest(z.unknown());
 
 /** The part of a filter that SQL can check beforehand; it may pass rows that the filter refuses. */

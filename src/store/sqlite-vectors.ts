@@ -12,6 +12,7 @@ const LIMIT_BYTES = 256 * 1_024 * 1_024;
 const STATE = `SELECT (SELECT max(change) FROM mnemail_changes WHERE prefix = ?), (SELECT epoch FROM mnemail_clock),
   (SELECT prefix FROM mnemail_changes WHERE prefix > ? AND prefix < ? ORDER BY prefix LIMIT 1)`;
 const stateSchema = z.tuple([z.tuple([z.number().nullable(), z.number(), z.string().nullable()])]);
+const vectorSchema = z.tuple([z.string(), z.unknown()]);
 const countSchema = z.tuple([z.tuple([z.number()])]);
 
 /**
@@ -100,7 +101,7 @@ export class SqliteVectors {
   #read(sql: string, parameters: unknown[]): Map<string, Float32Array[]> {
     const items = new Map<string, Float32Array[]>();
     for (const row of this.#all(sql, parameters)) {
-      const [key, embedding] = z.tuple([z.string(), z.unknown()]).parse(row);
+      const [key, embedding] = vectorSchema.parse(row);
       const vectors = items.get(key) ?? [];
       items.set(key, vectors);
       const vector = toVector(embedding);
