@@ -1,0 +1,34 @@
+import { Command, CommanderError } from "commander";
+import { z } from "zod";
+import { renderProblems } from "../src/errors.ts";
+
+const program = new Command("bench").description("Measures Mnemail beside what it replaces.").exitOverride();
+
+program
+  .command("store")
+  .description("our stores, upstream's and floors, in one run on the same data; some 5 minutes")
+  .option("--postgres <url>", "a server with pgvector, where a database is made and dropped (default: PGlite on disk)")
+  .option("--json", "print JSON for programs")
+  .option("--quick", "small numbers, below 30 seconds: proves that the command works")
+  .action(async (raw: unknown) => {
+    const options = z
+      .object({ postgres: z.string().optional(), json: z.boolean().default(false), quick: z.boolean().default(false) })
+      .parse(raw);
+    const { runStoreBench } = await import("./store.ts");
+    const { toJson, toMarkdown } = await import("./report.ts");
+    const started = Date.now();
+    const note = (line: string) =>
+      void process.stderr.write(`${String(Math.round((Date.now() - started) / 1_000)).padStart(4)} s  ${line}\n`);
+    const report = await runStoreBench({ postgres: options.postgres, quick: options.quick }, note);
+    process.stdout.write(`${options.json ? toJson(report) : toMarkdown(report)}\n`);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    for (const line of renderProblems(error)) process.stderr.write(`bench: ${line}\n`);
+    process.exitCode = 1;
+  }
+}
