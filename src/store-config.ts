@@ -126,7 +126,10 @@ function parseStoreUrl(text: string): ParsedUrl | "unknown" | "no path" | "optio
 }
 
 function isPostgresUrl(text: string): boolean {
-  return /^postgres(ql)?:\/\/./.test(text) && URL.canParse(text);
+  if (!/^postgres(ql)?:\/\/./.test(text) || !URL.canParse(text)) return false;
+  // A / ? or # of a password that is not escaped ends the host; then the @ before the real one stands behind it.
+  const { pathname, search, hash } = new URL(text);
+  return !`${pathname}${search}${hash}`.includes("@");
 }
 
 /** A value as an error message shows it. */
@@ -137,6 +140,8 @@ export function quote(text: string | undefined): string {
 
 /** Shows a URL without what may be secret in it: user information and query. Whole text that is no URL is hidden. */
 export function maskUrl(text: string): string {
+  // An unescaped / or @ of a password ends up in what a parser takes for host and path.
+  if (/^[a-z]+:\/\/[^?#]*[/?#].*@/i.test(text)) return text.replace(/\/\/.*@/s, "//***@").replace(/\?.*$/s, "?***");
   if (!URL.canParse(text)) return "***";
   const { protocol, username, host, pathname, search } = new URL(text);
   return `${protocol}//${username ? "***@" : ""}${host}${pathname}${search ? "?***" : ""}`;

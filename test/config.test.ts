@@ -166,3 +166,11 @@ test("secrets are masked wherever settings are shown", () => {
 test("the configuration cannot be changed after it was read", () => {
   expect(Object.isFrozen(load({}))).toBe(true);
 });
+
+test("a password that is not escaped is refused, and no part of it printed", () => {
+  for (const password of ["p@ss/word", "p/ss@word", "p@ss#word"]) {
+    const text = problemsOf({ STORE_URL: `postgres://me:${password}@db.example/m` });
+    expect(text).toContain("allowed:");
+    expect(text).not.toMatch(/ss|word/);
+  }
+});

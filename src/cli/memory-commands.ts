@@ -40,7 +40,9 @@ export function addMemoryCommands(
     .description("bring the items of a file into the store, ids and times kept")
     .argument("<file>", "what export or backup wrote, or JSON in the layout of LangGraph's guides")
     .option("--user <id>", "take the items of a file of one user for this user instead")
-    .addOption(force("take the file's items also where the store's are newer"))
+    .addOption(
+      force("take the file's items also where the store's are newer; a prompt it replaces loses its learnt rules"),
+    )
     .option("--dry-run", "say what would happen and write nothing")
     .addOption(json())
     .addHelpText(

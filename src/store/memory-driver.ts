@@ -121,7 +121,7 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
       return { gets, scans, namespaces, applied, unreadable: 0, comparable };
     },
     async vectorSpace() {
-      return space;
+      return [...rows.values()].some(({ vectors }) => vectors.some(({ embedding }) => embedding)) ? space : undefined;
     },
     async resetVectors(wanted) {
       if (space && spaceText(space) === spaceText(wanted)) return;

@@ -148,10 +148,10 @@ export class MnemailStore extends BaseStore {
     let done = 0;
     for (;;) {
       const inForce = await this.#driver.vectorSpace();
-      if (inForce?.model !== space.model) {
+      if (inForce && inForce.model !== space.model) {
         throw new MnemailError(
           "store",
-          `another process began to index for the model "${inForce?.model}"`,
+          `another process began to index for the model "${inForce.model}"`,
           "use one model",
         );
       }

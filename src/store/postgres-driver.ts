@@ -97,7 +97,11 @@ class PostgresDriver implements RowDriver {
   }
 
   async vectorSpace(): Promise<VectorSpace | undefined> {
-    return withRetry(this.#config, () => this.#readSpace());
+    if (this.#vectorOid === undefined) return undefined;
+    return withRetry(this.#config, async () => {
+      const { rows } = await this.#pool.query("SELECT 1 FROM store_vectors LIMIT 1");
+      return rows.length > 0 ? this.#readSpace() : undefined;
+    });
   }
 
   async resetVectors(space: VectorSpace): Promise<void> {

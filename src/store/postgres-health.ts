@@ -49,7 +49,11 @@ export async function readPostgresHealth(
     unembedded: found.unembedded,
     expired: found.expired,
     problems: [
-      ...problem(withoutVectors !== undefined, `no vectors: ${withoutVectors}`, "searches rank by words until then"),
+      ...problem(
+        withoutVectors !== undefined,
+        `no vectors: ${withoutVectors}`,
+        "install pgvector there, start once as an owner and run `mnemail memory reindex`; until then words rank",
+      ),
       ...problem(found.in_recovery, "this server is a read-only replica", "name the primary"),
       ...problem(
         found.missing_indexes !== null,

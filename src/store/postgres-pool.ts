@@ -159,10 +159,16 @@ export function postgresError(
     return because(`the tables are not as they should be (${text})`, "run `mnemail memory doctor`");
   }
   if (/self.signed|certificate|altname|SSL|TLS/i.test(`${code} ${text}`)) {
-    return because(`no TLS connection (${text})`, "set sslmode and sslrootcert in the connection string");
+    return because(
+      `no TLS connection (${text})`,
+      "set sslmode and sslrootcert in the connection string as the server asks for",
+    );
   }
   if (code === "ENOENT" && text.includes("open")) {
     return because(`a TLS file cannot be read (${text})`, "correct sslrootcert, sslcert or sslkey");
+  }
+  if (code === "3F000") {
+    return because("the schema of its search_path does not exist", "create it (CREATE SCHEMA) or correct search_path");
   }
   if (code === "ENOTFOUND") return because("the host is not known", "correct the host of the connection string");
   if (isAway(error)) {

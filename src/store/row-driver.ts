@@ -130,7 +130,7 @@ export interface RowDriver {
    * @throws MnemailError("store"), also for vectors of the kept model with other dimensions.
    */
   run(batch: RowBatch): Promise<RowBatchResult>;
-  /** The space of the kept vectors; undefined when none was decided. */
+  /** The space of the kept vectors; undefined when there are none. */
   vectorSpace(): Promise<VectorSpace | undefined>;
   /** Where another space was decided on, takes every vector away, so that its field waits for one of this space. */
   resetVectors(space: VectorSpace): Promise<void>;

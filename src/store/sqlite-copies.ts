@@ -45,17 +45,20 @@ export async function* readPages(place: Place, prefixes: string[][]): AsyncGener
 /**
  * Writes a copy of the whole database as of one moment to a new file, for this user's eyes only, while others write.
  *
- * @throws MnemailError("store") for a file that exists or cannot be written.
+ * @throws MnemailError("store") for a file that exists or cannot be filled; what `node:fs` throws for one that cannot
+ * be made.
  */
 export function backUp(place: Place, database: Database.Database, path: string): void {
   try {
     // VACUUM INTO takes an empty file; one that holds something is not overwritten.
     closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    throw new MnemailError("store", `${path}: exists already`, "name another file or remove it", { cause: error });
+  }
+  try {
     database.prepare("VACUUM INTO ?").run([path]);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") {
-      throw new MnemailError("store", `${path}: exists already`, "name another file or remove it", { cause: error });
-    }
     throw storeError({ ...place, path }, error);
   }
 }

@@ -78,7 +78,7 @@ class SqliteDriver implements RowDriver {
   }
 
   async vectorSpace(): Promise<VectorSpace | undefined> {
-    return this.#guarded(() => this.#space());
+    return this.#guarded(() => (this.#hasVectors() ? this.#space() : undefined));
   }
 
   async resetVectors(space: VectorSpace): Promise<void> {
@@ -192,10 +192,13 @@ class SqliteDriver implements RowDriver {
   #claim(space: VectorSpace, embeds: boolean): boolean {
     const kept = this.#space();
     if (kept && spaceText(kept) === spaceText(space)) return true;
-    const hasVectors = this.#all("SELECT 1 FROM store_vectors LIMIT 1").length > 0;
-    if (kept && hasVectors) return embeds && isComparable(this.#place.path, kept, space);
+    if (kept && this.#hasVectors()) return embeds && isComparable(this.#place.path, kept, space);
     if (embeds) this.#setSpace(space);
     return true;
+  }
+
+  #hasVectors(): boolean {
+    return this.#all("SELECT 1 FROM store_vectors LIMIT 1").length > 0;
   }
 
   #space(): VectorSpace | undefined {

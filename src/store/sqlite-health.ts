@@ -16,9 +16,8 @@ export function readSqliteHealth(all: (sql: string) => unknown[], space: VectorS
     .flat();
   const orphans = number(`SELECT count(*) FROM store_vectors v
     WHERE NOT EXISTS (SELECT 1 FROM store s WHERE s.prefix = v.prefix AND s.key = v.key)`);
-  const unreadable = number(
-    "SELECT count(*) FROM store WHERE NOT json_valid(CASE WHEN typeof(value) = 'text' THEN value ELSE '{}' END)",
-  );
+  const unreadable = number(`SELECT count(*) FROM store WHERE CASE WHEN typeof(value) <> 'text' THEN FALSE
+    WHEN json_valid(value) THEN json_type(value) <> 'object' ELSE TRUE END`);
   const others = space
     ? number(`SELECT count(*) FROM store_vectors WHERE length(embedding) <> ${space.dimensions * 4}`)
     : 0;
