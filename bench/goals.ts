@@ -26,7 +26,12 @@ export function judgeGoals({ cases, batchCosts }: StoreReport): Goal[] {
   return [
     atLeast(`PostgreSQL search in one of ${most} users, against upstream`, 20, inUser(upstream) / inUser(postgres)),
     atMost(`PostgreSQL search in one of ${most} users, against SQL by hand`, 1.5, inUser(postgres) / inUser(sql)),
-    atMost(`PostgreSQL search, ${most} users against ${fewest}`, 1.3, inUser(postgres) / inUser(postgres, fewest)),
+    // Minutes lie between the two; what SQL by hand changed meanwhile tells how much of it is the machine's doing.
+    atMost(
+      `PostgreSQL search, ${most} users against ${fewest} (SQL by hand: ${format(inUser(sql) / inUser(sql, fewest))}x)`,
+      1.3,
+      inUser(postgres) / inUser(postgres, fewest),
+    ),
     atLeast(
       "PostgreSQL put with vector, against upstream",
       10,
