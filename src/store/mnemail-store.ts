@@ -192,7 +192,7 @@ export class MnemailStore extends BaseStore {
     for (const op of searches) validateSearch(op);
     for (const op of lists) validatePage(op);
 
-    const { writes, queries, space } = await this.#embedder.embedBatch(puts, searches);
+    const { writes, queries, space } = await this.#embedder.embedBatch(puts.map(copyPut), searches);
     const result = await this.#runDriver({
       gets: gets.map(({ namespace, key }) => ({ namespace, key })),
       scans: searches.map((op): RowScan => {
@@ -249,6 +249,11 @@ export class MnemailStore extends BaseStore {
     this.#warned.add(line);
     this.#warn(line);
   }
+}
+
+/** Its value as it is now, whatever the caller does to it while its texts are embedded. */
+function copyPut<T extends ConditionalPut>(put: T): T {
+  return put.value === null ? put : { ...put, value: JSON.parse(JSON.stringify(put.value)) };
 }
 
 function refuseRepeatedAddresses(puts: readonly { namespace: string[]; key: string }[]): void {

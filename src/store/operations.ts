@@ -43,7 +43,7 @@ export function validateAddress(namespace: string[], key: string): void {
 
 /** @throws TypeError for a value that could not be read back as it is; nothing was written yet. */
 export function validatePut({ value, ttlMinutes }: ConditionalPut): void {
-  if (ttlMinutes !== undefined && !(Number.isInteger(ttlMinutes) && ttlMinutes > 0)) {
+  if (ttlMinutes !== undefined && !(Number.isInteger(ttlMinutes) && ttlMinutes > 0 && ttlMinutes < 2 ** 31)) {
     throw new TypeError(`ttlMinutes: saw ${ttlMinutes}; expected whole minutes from 1`);
   }
   if (value === null) return;
@@ -107,7 +107,10 @@ export function isListNamespaces(op: StoreOperation): op is ListNamespacesOperat
 export function selectNamespaces(all: readonly string[][], op: ListNamespacesOperation): string[][] {
   const matching = all.filter((namespace) =>
     (op.matchConditions ?? []).every(({ matchType, path }) => {
-      const part = matchType === "prefix" ? namespace.slice(0, path.length) : namespace.slice(-path.length);
+      const part =
+        matchType === "prefix"
+          ? namespace.slice(0, path.length)
+          : namespace.slice(Math.max(0, namespace.length - path.length));
       return part.length === path.length && part.every((label, i) => path[i] === "*" || path[i] === label);
     }),
   );

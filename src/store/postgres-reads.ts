@@ -128,7 +128,7 @@ function scanPart(
   const score = `${near ? "1 - d.distance" : "NULL::float8"} AS score`;
   if (ranksWords(scan)) return `${rows}, ${NO_VALUE}, s.updated_at, ${score}, s.version ${from}`;
   return `${rows}, s.value, s.created_at, s.updated_at, ${score}, NULL::text AS version ${from}
-    ORDER BY ${near ? "d.distance NULLS LAST, " : ""}s.updated_at DESC, s.prefix COLLATE "C", s.key COLLATE "C" ${page()}`;
+    ORDER BY ${near ? "d.distance NULLS LAST, CASE WHEN d.distance IS NULL THEN s.updated_at END" : "s.updated_at"} DESC, s.prefix COLLATE "C", s.key COLLATE "C" ${page()}`;
 }
 
 /** The rows of a read statement by the part they answer. */

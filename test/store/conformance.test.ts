@@ -12,11 +12,21 @@ import { temporaryFolder } from "../support/assistant.ts";
 import { externalPostgres, startPglite, startPostgres, type TestDatabase } from "../support/postgres.ts";
 import { BEYOND } from "./conformance/beyond.ts";
 import { describeStore, type OpenOptions, type StoreUnderTest } from "./conformance/describe-store.ts";
-import { IN_MEMORY_STORE, MEMORY, UPSTREAM_POSTGRES, WITHOUT_VECTORS } from "./conformance/differences.ts";
+import {
+  IN_MEMORY_STORE,
+  MEMORY,
+  POSTGRES,
+  SQLITE,
+  UPSTREAM_POSTGRES,
+  WITHOUT_VECTORS,
+} from "./conformance/differences.ts";
+import { FILTERS } from "./conformance/filters.ts";
+import { HANDLES } from "./conformance/handles.ts";
 import { ITEMS } from "./conformance/items.ts";
+import { RANKING } from "./conformance/rankings.ts";
 import { SEARCHES } from "./conformance/searches.ts";
 
-const CLAUSES = [...ITEMS, ...SEARCHES, ...BEYOND];
+const CLAUSES = [...ITEMS, ...FILTERS, ...SEARCHES, ...RANKING, ...BEYOND, ...HANDLES];
 
 /** One of our stores over drivers that all open the same, empty data; `release` removes it. */
 function ours(
@@ -61,6 +71,7 @@ describeStore("memory:", CLAUSES, async () => {
 describeStore("SQLite", CLAUSES, async () => {
   const folder = temporaryFolder();
   return ours(async (options) => openSqliteDriver(folder.path("memory.db"), options), {
+    differences: SQLITE,
     release: async () => folder[Symbol.dispose](),
   });
 });
@@ -81,7 +92,7 @@ describe("on PGlite, with pgvector", () => {
 
   describeStore("PostgreSQL (PGlite)", CLAUSES, async () => {
     await database.reset();
-    return onPostgres(database, {});
+    return onPostgres(database, POSTGRES);
   });
 
   describeStore("LangGraph's PostgresStore", CLAUSES, async () => {
@@ -108,7 +119,7 @@ if (real) {
     afterAll(() => real.stop());
     describeStore(`PostgreSQL (${real.name})`, CLAUSES, async () => {
       await real.reset();
-      return onPostgres(real, real.hasVectors ? {} : WITHOUT_VECTORS);
+      return onPostgres(real, real.hasVectors ? POSTGRES : WITHOUT_VECTORS);
     });
   });
 }

@@ -1,3 +1,4 @@
+import type { Item } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
@@ -15,22 +16,51 @@ interface Stored {
   key: string;
   value: Value;
   isExpired: boolean;
+  /** The text of its vector; undefined when it has none. */
   text: string | undefined;
+  /** Whether it keeps the time of creation that a restore gave it. */
+  isOld: boolean;
+  hasTtl: boolean;
 }
 /** What a store is to hold, in a few lines: a map. */
 type Model = Map<string, Stored>;
 
 const PAST = new Date("2026-01-01T00:00:00.000Z");
 const label = fc.constantFrom("u", "u1", "u10", "é", "a%", "a_", "A");
-const namespace = fc.array(label, { minLength: 1, maxLength: 3 });
-const key = fc.constantFrom("k1", "k2", "k'3", "😀");
+/** Mostly one of a few, so that steps meet on the same items. */
+const namespace = fc.oneof(
+  { weight: 6, arbitrary: fc.constantFrom(["u"], ["u1"], ["u1", "a%"], ["u10", "a_"]).map((labels) => [...labels]) },
+  { weight: 1, arbitrary: fc.array(label, { minLength: 1, maxLength: 3 }) },
+);
+const key = fc.constantFrom("k1", "k1", "k1", "k'3", "😀");
 const text = fc.constantFrom("turbine", "violin concerto", "lunch menu", "");
 const value = fc.record({ n: fc.integer({ min: 0, max: 3 }), text, more: fc.jsonValue({ maxDepth: 1 }) });
 const item = { namespace, key, value: value.map((each): Value => storable(each)) };
+const often = (usual: boolean) => fc.constantFrom(usual, usual, usual, !usual);
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ type: fc.constant("put" as const), ...item, isIndexed: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("delete" as const), namespace, key }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant("putIf" as const), ...item, isFresh: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("putWithTtl" as const), ...item }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant("putIf" as const),
+      puts: fc.uniqueArray(fc.record({ ...item, isDelete: often(false), isFresh: often(true) }), {
+        minLength: 1,
+        maxLength: 3,
+        selector: (put) => addressOf(put),
+      }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant("batch" as const),
+      writes: fc.array(fc.record({ ...item, isDelete: often(false), isIndexed: fc.boolean() }), { maxLength: 4 }),
+      namespace,
+      key,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("restore" as const), ...item, isExpired: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("drop" as const), namespace }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("sweep" as const) }) },
@@ -69,6 +99,10 @@ async function follow(steps: readonly Step[], openDriver: () => Promise<RowDrive
     for (const store of handles) {
       await look({ namespace: [], query: "turbine", n: 0 }, store, model);
       await look({ namespace: [], query: "", n: 0 }, store, model);
+      const all = [...model.values()];
+      const vectors = all.filter(({ text }) => text !== undefined).length;
+      const expired = all.filter(({ isExpired }) => isExpired).length;
+      expect(await store.health()).toMatchObject({ items: all.length, vectors, expired, unembedded: 0, problems: [] });
     }
   } finally {
     for (const store of handles) await store.stop();
@@ -87,20 +121,49 @@ async function apply(each: Exclude<Step, { type: "reopen" }>, store: MnemailStor
       await store.delete(each.namespace, each.key);
       model.delete(addressOf(each));
       break;
+    case "putWithTtl":
+      await store.putWithTtl(each.namespace, each.key, each.value, 5, ["text"]);
+      keep(model, each, true);
+      setOf(model, each).hasTtl = true;
+      break;
     case "putIf": {
-      const stored = model.get(addressOf(each));
-      const current = stored && !stored.isExpired ? stored.value : null;
-      const expected = each.isFresh ? current : { n: "never" };
-      const { namespace, key, value } = each;
-      expect(await store.putIf([{ namespace, key, value, expected }])).toBe(each.isFresh);
-      if (each.isFresh) keep(model, each, true);
+      const puts = each.puts.map(({ isDelete, isFresh, value, ...at }) => ({
+        ...{ ...at, value: isDelete ? null : value },
+        expected: isFresh ? (liveAt(model, at)?.value ?? null) : { n: "never" },
+      }));
+      const holds = each.puts.every(({ isFresh }) => isFresh);
+      expect(await store.putIf(puts)).toBe(holds);
+      for (const put of holds ? each.puts : []) {
+        if (put.isDelete) model.delete(addressOf(put));
+        else keep(model, put, true);
+      }
+      break;
+    }
+    case "batch": {
+      const { namespace, key } = each;
+      const writes = each.writes.map(({ isDelete, isIndexed, value, ...at }) => ({
+        ...{ ...at, value: isDelete ? null : value },
+        index: isIndexed ? ["text"] : (false as const),
+      }));
+      // The reads stand last, and see what was there before the writes.
+      const results: unknown[] = await store.batch([...writes, { namespace, key }, { namespacePrefix: namespace }]);
+      const [got, found] = results.slice(-2);
+      const before = liveAt(model, each);
+      if (before) expect(got).toMatchObject({ namespace, key, value: before.value });
+      else expect(got).toBeNull();
+      expect(found).toHaveLength(Math.min(10, liveBelow(model, namespace).length));
+      for (const write of each.writes) {
+        if (write.isDelete) model.delete(addressOf(write));
+        else keep(model, write, write.isIndexed);
+      }
       break;
     }
     case "restore": {
       const times = { createdAt: PAST, updatedAt: PAST, expiresAt: each.isExpired ? PAST : null, ttlMinutes: null };
       const row: KeptRow = { namespace: each.namespace, key: each.key, value: each.value, fields: ["text"], ...times };
       await store.restore([row]);
-      keep(model, each, true, each.isExpired);
+      keep(model, each, true);
+      Object.assign(setOf(model, each), { isExpired: each.isExpired, isOld: true });
       break;
     }
     case "drop": {
@@ -120,15 +183,26 @@ async function apply(each: Exclude<Step, { type: "reopen" }>, store: MnemailStor
   }
 }
 
-function keep(
-  model: Model,
-  at: { namespace: string[]; key: string; value: Value },
-  isIndexed: boolean,
-  isExpired = false,
-) {
+function keep(model: Model, at: { namespace: string[]; key: string; value: Value }, isIndexed: boolean) {
   const { namespace, key, value } = at;
-  const indexed = isIndexed && typeof value["text"] === "string" && value["text"] !== "" ? value["text"] : undefined;
-  model.set(addressOf(at), { namespace, key, value, isExpired, text: indexed });
+  const text = isIndexed && typeof value["text"] === "string" && value["text"] !== "" ? value["text"] : undefined;
+  const isOld = liveAt(model, at)?.isOld ?? false;
+  model.set(addressOf(at), { namespace, key, value, text, isOld, isExpired: false, hasTtl: false });
+}
+
+function setOf(model: Model, at: { namespace: string[]; key: string }): Stored {
+  const stored = model.get(addressOf(at));
+  if (stored) return stored;
+  throw new TypeError("expected a stored item");
+}
+
+function liveAt(model: Model, at: { namespace: string[]; key: string }): Stored | undefined {
+  const stored = model.get(addressOf(at));
+  return stored?.isExpired ? undefined : stored;
+}
+
+function liveBelow(model: Model, prefix: string[]): Stored[] {
+  return [...model.values()].filter((stored) => !stored.isExpired && isBelow(stored.namespace, prefix));
 }
 
 /** Every kind of read gives what the model holds. */
@@ -137,8 +211,8 @@ async function look(
   store: MnemailStore,
   model: Model,
 ): Promise<void> {
-  const live = [...model.values()].filter((stored) => !stored.isExpired);
-  const below = live.filter((stored) => isBelow(stored.namespace, namespace));
+  const live = liveBelow(model, []);
+  const below = liveBelow(model, namespace);
   const addresses = (items: readonly { namespace: string[]; key: string }[]) => items.map(addressOf).sort();
   for (const ranking of ["vector", "words", "hybrid"] as const) {
     const all = { namespacePrefix: namespace, query, ranking, limit: 1_000 };
@@ -158,12 +232,35 @@ async function look(
     const nearest = withVector.filter((stored) => stored.text === query);
     expect(addresses(items.slice(0, nearest.length))).toEqual(addresses(nearest));
   }
-  for (const stored of below.slice(0, 3)) {
-    expect((await store.get(stored.namespace, stored.key))?.value).toEqual(stored.value);
+  const newest = await store.search(namespace, { limit: 1_000 });
+  expect(newest.map(addressOf)).toEqual([...newest].sort(newestFirst).map(addressOf));
+  expect(addresses(newest)).toEqual(addresses(below));
+  for (const { namespace, key } of [...model.values()].slice(0, 3)) {
+    const stored = liveAt(model, { namespace, key });
+    const got = await store.get(namespace, key);
+    expect(got?.value).toEqual(stored?.value);
+    expect(got?.createdAt.getTime() === PAST.getTime()).toBe(stored?.isOld ?? false);
+  }
+  const kept: KeptRow[] = [];
+  for await (const page of store.pages([namespace])) kept.push(...page);
+  expect(kept.map(addressOf)).toEqual([...below].sort(byBytes).map(addressOf));
+  for (const row of kept) {
+    const { text, hasTtl } = setOf(model, row);
+    expect(row).toMatchObject({ fields: text === undefined ? [] : ["text"], ttlMinutes: hasTtl ? 5 : null });
+    expect(row.expiresAt !== null).toBe(hasTtl);
   }
   const names = new Set(live.map((stored) => stored.namespace.join(".")));
   const listed = await store.listNamespaces({ limit: 1_000 });
   expect(listed.map((each) => each.join(".")).sort()).toEqual([...names].sort());
+}
+
+function newestFirst(a: Item, b: Item): number {
+  return b.updatedAt.getTime() - a.updatedAt.getTime() || byBytes(a, b);
+}
+
+function byBytes(a: { namespace: string[]; key: string }, b: { namespace: string[]; key: string }): number {
+  const order = Buffer.compare(Buffer.from(a.namespace.join(".")), Buffer.from(b.namespace.join(".")));
+  return order || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 }
 
 describe("after any history, on two handles and across reopening, a store holds what a map would", () => {

@@ -63,7 +63,7 @@ export function describeStore(name: string, all: readonly Clause[], prepare: () 
     afterEach(() => subject.release());
     afterAll(() => {
       console.log(
-        `conformance: ${name}: ${all.length} clauses, ${Object.keys(subject.differences).length} declared differences`,
+        `conformance: ${name} ${all.length} clauses, ${Object.keys(subject.differences).length} declared differences`,
       );
     });
 

@@ -1,11 +1,14 @@
 import { BEYOND } from "./beyond.ts";
+import { FILTERS } from "./filters.ts";
+import { HANDLES } from "./handles.ts";
 import { ITEMS } from "./items.ts";
+import { RANKING } from "./rankings.ts";
 import { SEARCHES } from "./searches.ts";
 
 /** What each store breaks of the contract, by clause, and why. Those of LangGraph's own are why there is one of ours. */
 type Differences = Record<string, string>;
 
-const names = [...ITEMS, ...SEARCHES, ...BEYOND].map(({ name }) => name);
+const names = [...ITEMS, ...FILTERS, ...SEARCHES, ...RANKING, ...BEYOND, ...HANDLES].map(({ name }) => name);
 
 /** The clauses that begin so, with one reason; a beginning that no clause has stays, and fails as no clause. */
 function differences(beginnings: Differences): Differences {
@@ -20,8 +23,23 @@ function differences(beginnings: Differences): Differences {
 const ONE_PROCESS = "it belongs to the process that opened it";
 const GONE = "it is gone when it is closed";
 
+/** What each of ours breaks until it is mended; the declaration fails once it is. */
+const NOT_MENDED: Differences = {
+  "a search by vectors of another length": "the warning names one model twice, and no lengths",
+};
+
+/** SQLite. */
+export const SQLITE = differences(NOT_MENDED);
+
 /** `memory:`. */
 export const MEMORY = differences({
+  ...NOT_MENDED,
+  "a time that is none": "it is taken",
+  "of many that put": ONE_PROCESS,
+  "of two handles that change": ONE_PROCESS,
+  "what comes after a drop": ONE_PROCESS,
+  "reindexing beside": GONE,
+  "where no vector is left": GONE,
   "of two handles that increment": ONE_PROCESS,
   "of two handles that write": ONE_PROCESS,
   "pages are as of one moment": ONE_PROCESS,
@@ -34,22 +52,44 @@ export const MEMORY = differences({
 
 const NOT_VECTORS = "the server has no pgvector: words rank, and fields wait for their vectors";
 
-/** Ours on a PostgreSQL without pgvector. */
-export const WITHOUT_VECTORS = differences({
-  "items without a vector": NOT_VECTORS,
-  "only the named fields": NOT_VECTORS,
-  "when embedding fails": "nothing is embedded, so nothing fails",
-  "the texts of a batch": "nothing is embedded",
-  "sweeping removes": NOT_VECTORS,
-  "dropping takes": NOT_VECTORS,
-  "everything is there after reopening": NOT_VECTORS,
-  "vectors of other dimensions": "no vector is kept, so none is of other dimensions",
-  "with another embedding model": NOT_VECTORS,
-  "what was put without embeddings": NOT_VECTORS,
+/** Ours on any PostgreSQL. */
+const ON_ANY_POSTGRES = differences({
+  ...NOT_MENDED,
+  "a filter for what no store": "the database's own error comes through",
+  "a time that is none": "it becomes the time of the restore",
 });
 
+/** Ours on PostgreSQL. */
+export const POSTGRES = ON_ANY_POSTGRES;
+
+/** Ours on a PostgreSQL without pgvector. */
+export const WITHOUT_VECTORS = {
+  ...ON_ANY_POSTGRES,
+  ...differences({
+    "hybrid finds what words alone": NOT_VECTORS,
+    "paths name": NOT_VECTORS,
+    "a model that changes": "no vector is kept, so none is of another length",
+    "a search by vectors of another length": "no vector is kept, so none is of another length",
+    "when embedding fails, nothing": "nothing is embedded, so nothing fails",
+    "reindexing beside": NOT_VECTORS,
+    "where no vector is left": NOT_VECTORS,
+    "items without a vector": NOT_VECTORS,
+    "only the named fields": NOT_VECTORS,
+    "when embedding fails": "nothing is embedded, so nothing fails",
+    "the texts of a batch": "nothing is embedded",
+    "sweeping removes": NOT_VECTORS,
+    "dropping takes": NOT_VECTORS,
+    "everything is there after reopening": NOT_VECTORS,
+    "vectors of other dimensions": "no vector is kept, so none is of other dimensions",
+    "with another embedding model": NOT_VECTORS,
+    "what was put without embeddings": NOT_VECTORS,
+  }),
+};
+
 const OURS_ALONE: Differences = {
-  ...Object.fromEntries(BEYOND.map(({ name }) => [name, "LangGraph's contract has no such method"])),
+  ...Object.fromEntries(
+    [...RANKING, ...BEYOND, ...HANDLES].map(({ name }) => [name, "LangGraph's contract has no such method"]),
+  ),
   ...differences({
     "hybrid finds": "LangGraph's contract has one ranking",
     "the texts of a batch": "each text is embedded in a call of its own, and each query again",
@@ -63,6 +103,9 @@ export const IN_MEMORY_STORE: Differences = {
     "what a caller does to a value": "it hands out live references",
     "a batch answers in the order": "reads of a batch see its writes",
     "one bad operation": "batch checks nothing",
+    "a search that is refused": "batch checks nothing",
+    "what a caller does to a value while": "it keeps the caller's own object",
+    "filters order no lists": "operands are turned into numbers",
     "a value that is no object": "it takes any value",
     "a namespace without items": "it goes on listing it",
     "a prefix matches whole labels": "user1 finds user10: prefixes match as text",
@@ -88,6 +131,10 @@ export const UPSTREAM_POSTGRES: Differences = {
   ...differences({
     "a batch answers in the order": "reads of a batch see its writes",
     "one bad operation": "a batch is no transaction: earlier puts stay",
+    "a search that is refused": "it refuses no search",
+    "what a caller does to a value while": "the value is written down after its texts were embedded",
+    "filters order no lists": "$gt and the like cast to numbers, and fail on anything else",
+    "a filter for what no store": "the database's own error comes through",
     "a value that is no object": "it takes lists",
     "an empty prefix": "it is refused",
     "filters compare texts and dates": "$gt and the like cast to numbers, and fail on anything else",

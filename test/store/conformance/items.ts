@@ -123,6 +123,54 @@ export const ITEMS = clauses({
     await expect(store.batch([put("k", [1])])).rejects.toThrow(TypeError);
     expect(await store.get(["b"], "k")).toBeNull();
   },
+  "a search that is refused keeps its batch from being stored": async ({ open }) => {
+    const store = await open();
+    const bad = [
+      { namespacePrefix: ["b"], filter: { n: { $near: 1 } } },
+      { namespacePrefix: ["b"], limit: -1 },
+      { namespacePrefix: ["a.b"] },
+    ];
+    for (const search of bad) await expect(store.batch([put("good", { n: 1 }), search])).rejects.toThrow();
+    expect(await store.get(["b"], "good")).toBeNull();
+  },
+  "an empty batch does nothing": async ({ open }) => {
+    expect(await (await open()).batch([])).toEqual([]);
+  },
+  "names that JavaScript gives every object are names like others": async ({ open }) => {
+    const store = await open();
+    const text = '{"__proto__":{"a":1},"constructor":"c","toString":null,"hasOwnProperty":[]}';
+    await store.put(["a"], "__proto__", JSON.parse(text), false);
+    await store.put(["constructor", "__proto__"], "k", { n: 1 }, false);
+    expect(JSON.parse(JSON.stringify((await store.get(["a"], "__proto__"))?.value))).toEqual(JSON.parse(text));
+    expect(Object.keys((await store.get(["a"], "__proto__"))?.value ?? {}).sort()).toEqual([
+      "__proto__",
+      "constructor",
+      "hasOwnProperty",
+      "toString",
+    ]);
+    expect(await store.search(["constructor"])).toHaveLength(1);
+  },
+  "what a caller does to a value while its put is under way does not count": async ({ open }) => {
+    const store = await open();
+    const value = { text: "before", list: [1] };
+    const done = store.put(["a"], "k", value);
+    value.text = "after";
+    value.list.push(2);
+    await done;
+    expect((await store.get(["a"], "k"))?.value).toEqual({ text: "before", list: [1] });
+  },
+  "labels and keys of a thousand characters are kept apart": async ({ open }) => {
+    const store = await open();
+    // Not repetitive, since databases compress.
+    const long = Array.from({ length: 120 }, (_, i) => (i * 2_654_435_761).toString(36))
+      .join("")
+      .slice(0, 1_000);
+    for (const end of ["a", "b"]) await store.put([`${long}${end}`], `${long}${end}`, { end }, false);
+    for (const end of ["a", "b"]) {
+      expect((await store.get([`${long}${end}`], `${long}${end}`))?.value).toEqual({ end });
+      expect(await store.search([`${long}${end}`])).toHaveLength(1);
+    }
+  },
   "a text that only looks like an escaped NUL is a text": async ({ open }) => {
     const store = await open();
     await store.put(["a"], "k", { text: "\\u0000 \\ud800" }, false);
@@ -150,6 +198,20 @@ export const ITEMS = clauses({
     ]);
     expect(await store.listNamespaces({ prefix: ["r"], limit: 1, offset: 1 })).toEqual([["r", "u2", "x"]]);
     expect(await store.listNamespaces({})).toHaveLength(5);
+  },
+  "a list of namespaces is narrowed by prefix and suffix together, and may be empty": async ({ open }) => {
+    const store = await open();
+    for (const namespace of [
+      ["r", "u1", "x"],
+      ["r", "u2", "y"],
+      ["q", "x"],
+    ])
+      await store.put(namespace, "k", {}, false);
+    expect(await store.listNamespaces({ prefix: ["r"], suffix: ["x"] })).toEqual([["r", "u1", "x"]]);
+    expect(await store.listNamespaces({ prefix: ["r", "u1", "x", "deeper"] })).toEqual([]);
+    expect(await store.listNamespaces({ prefix: ["r"], offset: 2 })).toEqual([]);
+    expect(await store.listNamespaces({ prefix: ["r"], maxDepth: 1 })).toEqual([["r"]]);
+    expect(await store.listNamespaces({ suffix: [] })).toHaveLength(3);
   },
   "a namespace without items is not listed": async ({ open }) => {
     const store = await open();
