@@ -1,12 +1,11 @@
 import { randomUUID } from "node:crypto";
-import type { BaseStore, Item, Operation, OperationResults } from "@langchain/langgraph-checkpoint";
+import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import type { Email } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
-import { count } from "../meter.ts";
 import { hashText, LEARNABLE_PROMPTS, type LearnablePrompt, type Prompts } from "../prompts.ts";
-import { inTurn, putIf } from "../store/conditional-put.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut, RankedSearch } from "../store/operations.ts";
+import { StoreAccess } from "./access.ts";
 import { conversationPut, type EpisodicMemory, factPut, proposalPut, readMemories, recall } from "./episodic.ts";
 import { initialise, promptPut, readPrompt, type UserPrompt } from "./procedural.ts";
 import { PROFILE_KEY, type Profile, profileSchema } from "./profile.ts";
@@ -22,7 +21,6 @@ import {
 } from "./records.ts";
 import { type Example, examplePut, nearestExamples, readExamples, similarityText } from "./semantic.ts";
 
-const PAGE = 10_000;
 const COMMIT_ATTEMPTS = 20;
 
 /** What triage reads: three prompts, the nearest examples and the profile. */
@@ -70,12 +68,12 @@ export interface UserMemory {
  * of what cannot be read, tell `warn`, and write no default.
  */
 export class Memory {
-  readonly #store: BaseStore;
+  readonly #access: StoreAccess;
   readonly #prompts: Prompts;
   readonly #warn: (line: string) => void;
 
   constructor(store: BaseStore, prompts: Prompts, warn: (line: string) => void = () => {}) {
-    this.#store = store;
+    this.#access = new StoreAccess(store, warn);
     this.#prompts = prompts;
     this.#warn = warn;
   }
@@ -83,7 +81,7 @@ export class Memory {
   /** One round trip for triage; one more, the first time, to write the defaults. */
   async readForTriage(userId: string, email: Email): Promise<TriageMemory> {
     const at = userNamespaces(userId);
-    const { results, complete } = await this.#readEach([
+    const { results, complete } = await this.#access.readEach([
       { namespace: at.prompts, key: "triage_ignore" },
       { namespace: at.prompts, key: "triage_notify" },
       { namespace: at.prompts, key: "triage_respond" },
@@ -107,7 +105,7 @@ export class Memory {
   /** One round trip for answering; one more, the first time, to write the default. */
   async readForAnswer(userId: string, email: Email): Promise<AnswerMemory> {
     const at = userNamespaces(userId);
-    const { results, complete } = await this.#readEach([
+    const { results, complete } = await this.#access.readEach([
       { namespace: at.prompts, key: "agent_instructions" },
       { namespace: at.profile, key: PROFILE_KEY },
       ...recall(at, email),
@@ -125,8 +123,8 @@ export class Memory {
   /** The user's profile, and the events that were proposed for other emails than the one named. */
   async readCalendar(userId: string, emailId: string): Promise<{ profile: Profile; proposed: ProposedEvent[] }> {
     const at = userNamespaces(userId);
-    const [profile] = await this.#batch([{ namespace: at.profile, key: PROFILE_KEY }]);
-    const items = await this.#all(at.events);
+    const [profile] = await this.#access.batch([{ namespace: at.profile, key: PROFILE_KEY }]);
+    const items = await this.#access.all(at.events);
     const others = items.filter(({ key }) => key !== emailId);
     const proposed = others.flatMap(({ value }) => proposedEventsSchema.safeParse(value).data?.events ?? []);
     return { profile: this.#parseProfile(profile?.value), proposed };
@@ -136,7 +134,7 @@ export class Memory {
   async searchFacts(userId: string, query: string, limit: number): Promise<EpisodicMemory[]> {
     const namespacePrefix = userNamespaces(userId).collection;
     const search: RankedSearch = { namespacePrefix, query, ranking: "hybrid", filter: { kind: "fact" }, limit };
-    const [items] = await this.#batch([search]);
+    const [items] = await this.#access.batch([search]);
     return readMemories(items);
   }
 
@@ -149,7 +147,7 @@ export class Memory {
   ): Promise<void> {
     const at = userNamespaces(userId);
     const { events } = decision;
-    await this.#batch([
+    await this.#access.batch([
       { namespace: at.decisions, key: email.id, value: decision, index: false },
       { namespace: at.events, key: email.id, value: events.length > 0 ? { events } : null, index: false },
       conversationPut(at, email, decision),
@@ -159,7 +157,7 @@ export class Memory {
 
   /** The decision about an email, or undefined when the user has no such email. */
   async findDecision(userId: string, emailId: string): Promise<DecisionRecord | undefined> {
-    const [item] = await this.#batch([{ namespace: userNamespaces(userId).decisions, key: emailId }]);
+    const [item] = await this.#access.batch([{ namespace: userNamespaces(userId).decisions, key: emailId }]);
     const record = decisionRecordSchema.safeParse(item?.value);
     return record.success ? record.data : undefined;
   }
@@ -170,10 +168,10 @@ export class Memory {
    * lose nothing: who finds something changed reads it again and adds to that.
    */
   async learn(userId: string, at: string, lesson: Lesson): Promise<Learnt> {
-    return inTurn(this.#store, `learn ${userId}`, async () => {
+    return this.#access.inTurn(`learn ${userId}`, async () => {
       for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt += 1) {
         const { puts, learnt } = await this.#prepare(userNamespaces(userId), at, lesson);
-        if (puts.length === 0 || (await this.#putIf(puts))) return learnt;
+        if (puts.length === 0 || (await this.#access.putIf(puts))) return learnt;
       }
       throw new MnemailError("store", `memory changed ${COMMIT_ATTEMPTS} times while it was updated`, "try again");
     });
@@ -181,8 +179,8 @@ export class Memory {
 
   async #prepare(at: UserNamespaces, time: string, { example, fact, rule }: Lesson) {
     const factWrite = fact === undefined ? undefined : factPut(at, fact, time);
-    const [known] = factWrite ? await this.#batch([{ namespace: at.collection, key: factWrite.key }]) : [null];
-    const [item] = rule ? await this.#batch([{ namespace: at.prompts, key: rule.prompt }]) : [null];
+    const [known] = factWrite ? await this.#access.batch([{ namespace: at.collection, key: factWrite.key }]) : [null];
+    const [item] = rule ? await this.#access.batch([{ namespace: at.prompts, key: rule.prompt }]) : [null];
     const puts: ConditionalPut[] = example ? [examplePut(at, example.email, example.label, time)] : [];
     const learnt: Learnt = {};
     if (factWrite) {
@@ -204,18 +202,22 @@ export class Memory {
 
   /** Keeps the user's profile. */
   async saveProfile(userId: string, profile: Profile): Promise<void> {
-    await this.#batch([{ namespace: userNamespaces(userId).profile, key: PROFILE_KEY, value: profile, index: false }]);
+    await this.#access.batch([
+      { namespace: userNamespaces(userId).profile, key: PROFILE_KEY, value: profile, index: false },
+    ]);
   }
 
   /** All that is kept about a user; prompts the user never used are shown with their defaults, and not written. */
   async readAll(userId: string): Promise<UserMemory> {
     const at = userNamespaces(userId);
-    const { results: prompts } = await this.#readEach(LEARNABLE_PROMPTS.map((key) => ({ namespace: at.prompts, key })));
-    const active = readMemories(await this.#all(at.collection));
-    const pending = readMemories(await this.#all(at.pending));
+    const { results: prompts } = await this.#access.readEach(
+      LEARNABLE_PROMPTS.map((key) => ({ namespace: at.prompts, key })),
+    );
+    const active = readMemories(await this.#access.all(at.collection));
+    const pending = readMemories(await this.#access.all(at.pending));
     return {
       procedural: LEARNABLE_PROMPTS.map((name, i) => readPrompt(name, prompts[i] ?? null, this.#prompts)),
-      semantic: readExamples(await this.#all(at.examples)),
+      semantic: readExamples(await this.#access.all(at.examples)),
       episodic: [
         ...active.map((memory) => ({ ...memory, status: "active" as const })),
         ...pending.map((memory) => ({ ...memory, status: "pending" as const })),
@@ -227,58 +229,15 @@ export class Memory {
   async #initialise(at: UserNamespaces, prompts: readonly UserPrompt[]): Promise<void> {
     const puts = prompts.flatMap((prompt) => initialise(prompt, at.prompts));
     if (puts.length === 0) return;
-    await this.#putIf(puts).catch((error: unknown) =>
-      this.#warn(`the default prompts cannot be written: ${renderError(error)}`),
-    );
+    await this.#access
+      .putIf(puts)
+      .catch((error: unknown) => this.#warn(`the default prompts cannot be written: ${renderError(error)}`));
   }
 
   #parseProfile(value: unknown): Profile {
     const profile = profileSchema.safeParse(value ?? {});
     return profile.success ? profile.data : profileSchema.parse({});
   }
-
-  /** Reads at once; when that fails, one by one, so that a damaged record costs only itself. */
-  async #readEach<const Op extends Operation[]>(operations: Op) {
-    try {
-      return { results: await this.#batch(operations), complete: true };
-    } catch (error) {
-      this.#warn(`memory cannot be read whole, so defaults stand in for the rest: ${renderError(error)}`);
-    }
-    const nothing = (op: Operation) => ("namespacePrefix" in op ? [] : null);
-    const read = operations.map((op) =>
-      this.#batch([op]).then(
-        ([found]) => found,
-        () => nothing(op),
-      ),
-    );
-    // The type follows the operations, as that of a batch does.
-    return { results: (await Promise.all(read)) as OperationResults<Op>, complete: false };
-  }
-
-  async #all(namespacePrefix: string[]): Promise<Item[]> {
-    const found: Item[] = [];
-    for (let offset = 0; ; offset += PAGE) {
-      const [page] = await this.#batch([{ namespacePrefix, limit: PAGE, offset }]);
-      found.push(...page);
-      if (page.length < PAGE) return found;
-    }
-  }
-
-  async #batch<const Op extends Operation[]>(operations: Op): Promise<OperationResults<Op>> {
-    count("store_round_trips");
-    return this.#store.batch(operations).catch(storeFailure);
-  }
-
-  async #putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
-    count("store_round_trips");
-    return putIf(this.#store, puts).catch(storeFailure);
-  }
-}
-
-/** Our own stores explain themselves; another's failure is said to be one. */
-function storeFailure(error: unknown): never {
-  if (error instanceof MnemailError) throw error;
-  throw new MnemailError("store", `the store failed: ${renderError(error)}`, "nothing was changed", { cause: error });
 }
 
 /** Message-IDs are the sender's choice: an email may not take the place of another that came before it. */

@@ -22,13 +22,18 @@ export async function inTurn<T>(store: BaseStore, name: string, run: () => Promi
   }
 }
 
+/** Whether {@link putIf} on this store holds between processes too. */
+export function isConditional(store: BaseStore): store is MnemailStore {
+  return store instanceof MnemailStore;
+}
+
 /**
  * Puts all or nothing, on condition that each stored value is the one expected. On our own stores this is atomic.
  * On any other `BaseStore` it is a read, a comparison and a batch in turn: safe within one process, while between
  * processes the last writer wins.
  */
 export async function putIf(store: BaseStore, puts: readonly ConditionalPut[]): Promise<boolean> {
-  if (store instanceof MnemailStore) return store.putIf(puts);
+  if (isConditional(store)) return store.putIf(puts);
   return inTurn(store, "put", async () => {
     const stored = await store.batch(puts.map(({ namespace, key }) => ({ namespace, key })));
     const holds = puts.every(({ expected }, i) => expected === undefined || jsonEqual(stored[i]?.value, expected));
