@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { createEmailAssistant, type EmailAssistant } from "./agent/graph.ts";
+import { createDecider } from "./agent/triage.ts";
 import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
 import { renderError } from "./errors.ts";
-import { type Change, type Feedback, learn } from "./learning/learn.ts";
+import type { Feedback } from "./learning/feedback.ts";
+import { type LearningParts, learn, type Outcome, type Retried, retry } from "./learning/learn.ts";
 import { loadCalendar } from "./mail/calendar.ts";
 import { Memory } from "./memory/memory.ts";
 import type { Draft, Label, ProposedEvent, UsedMemory } from "./memory/records.ts";
@@ -28,6 +30,12 @@ export interface EmailResult {
   error?: string;
 }
 
+/** How a feedback is learnt from; `onProgress` hears how far the test of a change is, in emails. */
+export interface LearnOptions {
+  dryRun?: boolean;
+  onProgress?: LearningParts["onProgress"];
+}
+
 /** An assistant with all it runs on. Disposing closes store and checkpointer and stops a stand-in it started. */
 export interface OpenAssistant extends AsyncDisposable {
   graph: EmailAssistant;
@@ -37,7 +45,9 @@ export interface OpenAssistant extends AsyncDisposable {
   /** Handles one email. Never throws: a failure is reported in the result, and nothing of the email is remembered. */
   handle(userId: string, email: Email): Promise<EmailResult>;
   /** Learns from feedback. @throws MnemailError as {@link learn}. */
-  learn(userId: string, feedback: Feedback): Promise<{ changes: Change[]; usage: Usage }>;
+  learn(userId: string, feedback: Feedback, options?: LearnOptions): Promise<Outcome & { usage: Usage }>;
+  /** Learns from the feedback that waits in the log: {@link retry}. */
+  retry(userId: string, options?: Pick<LearnOptions, "onProgress">): AsyncGenerator<Retried>;
 }
 
 /**
@@ -73,16 +83,18 @@ export async function openAssistant(
     const parts = { store, models, prompts, calendarPath, respondMaxModelCalls, now, warn };
     const graph = createEmailAssistant(threads ? { ...parts, checkpointer: threads.checkpointer } : parts);
     const memory = new Memory(store, prompts, warn);
+    const learning = { memory, models, prompts, decider: createDecider({ models, prompts }), now };
     return {
       graph,
       memory,
       modelDescription: models.description,
       handle: (userId, email) => metered((usage) => handle(graph, userId, email, usage)),
-      learn: (userId, feedback) =>
+      learn: (userId, feedback, { dryRun = false, onProgress } = {}) =>
         metered(async (usage) => {
-          const changes = await learn(userId, feedback, { memory, models, prompts, now });
-          return { changes, usage: usage() };
+          const outcome = await learn(userId, feedback, { ...learning, onProgress }, { dryRun });
+          return { ...outcome, usage: usage() };
         }),
+      retry: (userId, { onProgress } = {}) => retry(userId, { ...learning, onProgress }),
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {

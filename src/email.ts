@@ -32,6 +32,7 @@ const canonicalEmail = z.object({
   body: z.string({ error: "expected the text of the email" }),
   date: headerText.optional(),
   thread_id: z.string().optional(),
+  list_id: headerText.transform(listId).optional(),
   attachments: z.array(z.string()).optional(),
 });
 
@@ -48,11 +49,13 @@ export interface Email {
   cc?: string | undefined;
   date?: string | undefined;
   thread_id?: string | undefined;
+  /** The identifier of the mailing list (RFC 2919), lower-case, without its angle brackets. */
+  list_id?: string | undefined;
   attachments?: string[] | undefined;
 }
 
 /**
- * Parses an email written as JSON. Accepts `{ id?, from, to, cc?, subject, body, date?, thread_id? }` and the
+ * Parses an email written as JSON. Accepts `{ id?, from, to, cc?, subject, body, date?, thread_id?, list_id? }` and the
  * spelling of LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` (or `email`, as
  * collections of labelled mail do) or not.
  */
@@ -61,6 +64,7 @@ export const emailSchema: z.ZodType<Email> = z.preprocess(unifySpelling, canonic
   if (raw.cc) email.cc = raw.cc;
   if (raw.date) email.date = raw.date;
   if (raw.thread_id) email.thread_id = raw.thread_id;
+  if (raw.list_id) email.list_id = raw.list_id;
   if (raw.attachments && raw.attachments.length > 0) email.attachments = raw.attachments;
   email.id = raw.id ?? contentId(email);
   return email;
@@ -79,6 +83,12 @@ function unifySpelling(value: unknown): unknown {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** RFC 2919 §2: `phrase <list-label.namespace>`; a value of another form, which a stranger may choose, names no list. */
+function listId(header: string): string | undefined {
+  const id = (/<([^<>]*)>/.exec(header)?.[1] ?? header).trim().toLowerCase();
+  return /^[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9_-]+)+$/.test(id) && id.length <= 100 ? id : undefined;
 }
 
 function contentId(email: Email): string {
@@ -141,6 +151,7 @@ export function renderEmail(email: Omit<Email, "id">, bodyLimit = BODY_LIMIT): s
     `To: ${email.to}`,
     ...(email.cc ? [`Cc: ${email.cc}`] : []),
     ...(email.date ? [`Date: ${email.date}`] : []),
+    ...(email.list_id ? [`List-Id: ${email.list_id}`] : []),
     `Subject: ${email.subject}`,
     ...(email.attachments ? [`Attachments: ${email.attachments.join("; ")}`] : []),
   ].map((line) => quoteUntrusted(oneLine(line), 1_000));

@@ -18,6 +18,7 @@ const RANKS: Record<string, number> = {
   learning: 4,
   agent: 5,
   "assistant.ts": 6,
+  "update-from-feedback.ts": 6,
   cli: 8,
   server: 8,
 };

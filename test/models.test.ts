@@ -24,7 +24,7 @@ describe("a model that fails is reported in one line, sends nothing and leaves m
     const { semantic, episodic } = await assistant.memory.readAll(ANA);
     expect([semantic, episodic]).toEqual([[], []]);
 
-    const learning = assistant.learn(ANA, { text: "Always sign my emails with Ana." });
+    const learning = assistant.learn(ANA, { kind: "text", text: "Always sign my emails with Ana." });
     await expect(learning.catch((error) => Promise.reject(new Error(renderError(error))))).rejects.toThrow(message);
     const { procedural } = await assistant.memory.readAll(ANA);
     expect(procedural.every(({ version }) => version === 0)).toBe(true);
@@ -56,7 +56,7 @@ test("a store that was used with another embedding model is searched by words, a
   {
     await using assistant = await openTestAssistant({ ...store, EMBEDDING_MODEL: "one" });
     await assistant.handle(ANA, question);
-    await assistant.learn(ANA, { emailId: "q1", label: "notify" });
+    await assistant.learn(ANA, { kind: "relabel", email_id: "q1", label: "notify" });
   }
   await using assistant = await openTestAssistant({ ...store, EMBEDDING_MODEL: "another" });
   expect(assistant.warnings).toEqual([expect.stringContaining('vectors of the embedding model "one"')]);

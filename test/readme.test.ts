@@ -7,10 +7,51 @@ import { temporaryFolder } from "./support/assistant.ts";
 import { runCli } from "./support/cli.ts";
 
 const readme = readFileSync("README.md", "utf8");
-const commands = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => (block ?? "").trim().split("\n"));
+const commandsOf = (text: string) =>
+  [...text.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) => (block ?? "").trim().split("\n"));
+const commands = commandsOf(readme);
 const CLI = "npm run -s mnemail -- ";
 /** Run by test/server/dev-server.test.ts, which waits for it and stops it. */
 const ELSEWHERE = ["npx langgraphjs dev --no-browser"];
+
+/** Runs the mnemail commands of a text one after the other in a folder; each must succeed. Returns what they printed. */
+async function runAll(lines: readonly string[], folder: ReturnType<typeof temporaryFolder>): Promise<string[]> {
+  symlinkSync(join(process.cwd(), "samples"), folder.path("samples"));
+  const outputs: string[] = [];
+  for (const command of lines.filter((each) => each.startsWith(CLI))) {
+    const words = [...command.slice(CLI.length).matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare);
+    const given = words.filter((word) => word !== undefined);
+    const result = await runCli(given, {}, folder.path("."));
+    expect(result, command).toMatchObject({ code: 0 });
+    outputs.push(result.stdout);
+  }
+  return outputs;
+}
+
+test("the commands of docs/memory.md work one after the other, and show what it says", async () => {
+  using folder = temporaryFolder();
+  const lines = commandsOf(readFileSync("docs/memory.md", "utf8"));
+  expect(lines.filter((each) => !each.startsWith(CLI))).toEqual([]);
+  const outputs = await runAll(lines, folder);
+  const printed = (part: string) => outputs[lines.findIndex((line) => line.includes(part))] ?? "";
+  expect(printed('"Always sign')).toMatch(
+    /^learnt \(agent_instructions, version 1\): Always sign my emails with Nora L\./,
+  );
+  expect(printed("--dry-run")).toMatch(/^dry run: nothing was written/);
+  expect(printed("--draft")).toMatch(/^example CAwt31.*respond \(confirmed\)/);
+  expect(printed("--fine")).toMatch(/respond \(confirmed\)/);
+  expect(printed("--retry")).toBe("learnt from 0 of 0 that waited\n");
+  expect(printed("memory proposed")).toMatch(/breaks "Build failed[\s\S]*breaks "Acceptance protocol/);
+  expect(printed("memory accept")).toMatch(/^proposal 1: accepted\nlearnt \(triage_ignore, version 1\)/);
+  expect(printed("memory reject")).toBe("proposal 2: rejected\n");
+  expect(printed("memory history")).toMatch(/^version \d+ \(live\)[\s\S]*version 0: the default\n$/);
+  expect(printed("memory diff")).toMatch(/^\+- /m);
+  expect(printed("memory blame")).toMatch(/because of: Always sign my emails with Nora L\./);
+  expect(printed("memory rollback")).toMatch(/^agent_instructions: version \d+ is live again, as version \d+/);
+  expect(printed("why")).toMatch(/^notify: Build failed[\s\S]*prompts:[\s\S]*rules:[\s\S]*examples[\s\S]*memories:/);
+  expect(printed("examples list")).toMatch(/notify {3}.*Build failed/);
+  expect(printed("memory stats")).toMatch(/examples/);
+});
 
 describe("the README", () => {
   test("has on its first screen what it is, a capture, and the two commands that do all set-up", () => {
@@ -30,20 +71,7 @@ describe("the README", () => {
 
   test("its mnemail commands work one after the other, and the feedback shows", async () => {
     using folder = temporaryFolder();
-    symlinkSync(join(process.cwd(), "samples"), folder.path("samples"));
-    const outputs: string[] = [];
-    for (const command of commands.filter((each) => each.startsWith(CLI))) {
-      const words = [...command.slice(CLI.length).matchAll(/"([^"]*)"|(\S+)/g)].map(
-        ([, quoted, bare]) => quoted ?? bare,
-      );
-      const result = await runCli(
-        words.filter((word) => word !== undefined),
-        {},
-        folder.path("."),
-      );
-      expect(result, command).toMatchObject({ code: 0 });
-      outputs.push(result.stdout);
-    }
+    const outputs = await runAll(commands, folder);
     expect(outputs[0]).toContain("36 emails: 10 ignore, 11 notify, 15 respond, 0 failed");
     expect(outputs[3]).toContain("Always sign my emails with Nora L.");
     expect(JSON.parse(outputs[4] ?? "")).toMatchObject({ label: "ignore", memories: [{ kind: "semantic" }] });

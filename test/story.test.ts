@@ -35,20 +35,17 @@ describe("the story of an email", () => {
       // Nobody wrote this one to Ana, so it is left alone.
       expect(await assistant.handle(ANA, advert)).toMatchObject({ status: "done", label: "ignore", draft: null });
 
-      // Ana says what she wants. Her words become one rule of one prompt.
-      const { changes } = await assistant.learn(ANA, { text: "Always sign my emails with Ana B." });
-      expect(changes).toEqual([
-        {
-          kind: "rule",
-          prompt: "agent_instructions",
-          text: "Always sign my emails with Ana B.",
-          version: 1,
-          changed: true,
-        },
+      // Ana says what she wants. Her words become one rule of one prompt, and she gets a receipt.
+      const said = "Always sign my emails with Ana B.";
+      const { receipt } = await assistant.learn(ANA, { kind: "text", text: said });
+      expect(receipt.changes).toMatchObject([
+        { kind: "rule", status: "live", prompt: "agent_instructions", text: said, evidence: said, version: 1 },
       ]);
+      expect(receipt.gate?.verdict).toBe("not measurable");
+      expect(receipt.usage.before.model_calls).toBe(1);
 
       // She also says that this shop's mail matters to her after all: a labelled example.
-      await assistant.learn(ANA, { emailId: "a1", label: "notify" });
+      await assistant.learn(ANA, { kind: "relabel", email_id: "a1", label: "notify" });
 
       // The same emails are treated differently at once.
       expect((await assistant.handle(ANA, question)).draft?.body).toContain("Ana B.");
@@ -73,12 +70,50 @@ describe("the story of an email", () => {
     expect((await assistant.memory.readAll(BEN)).semantic).toEqual([]);
   });
 
+  test("a rule is tried on past decisions, goes live, outlives a restart, and is taken back", async () => {
+    using folder = temporaryFolder();
+    const environment = { STORE_URL: `sqlite:${folder.path("memory.db")}` };
+    const rule = "Ignore emails from tom@work.example";
+
+    {
+      await using assistant = await openTestAssistant(environment);
+      for (const user of [ANA, BEN]) expect((await assistant.handle(user, question)).label).toBe("respond");
+      await assistant.handle(ANA, advert);
+      await assistant.learn(ANA, { kind: "relabel", email_id: "a1", label: "ignore" });
+
+      // The rule can do nothing to the one email Ana labelled, so nothing speaks against it.
+      const { receipt } = await assistant.learn(ANA, { kind: "text", text: rule });
+      expect(receipt.changes).toMatchObject([{ kind: "rule", status: "live", prompt: "triage_ignore", version: 1 }]);
+      expect(receipt.gate).toMatchObject({ verdict: "live", tested: 0, listed: [{ id: "q1", after: "ignore" }] });
+
+      // The same email is decided differently.
+      expect((await assistant.handle(ANA, question)).label).toBe("ignore");
+    }
+
+    // After a restart too; and Ana can see why.
+    await using assistant = await openTestAssistant(environment);
+    expect((await assistant.handle(ANA, question)).label).toBe("ignore");
+    const decision = await assistant.memory.findDecision(ANA, "q1");
+    expect(decision?.prompts).toContainEqual({ name: "triage_ignore", version: 1 });
+    expect(decision?.memories).toContainEqual(expect.objectContaining({ kind: "procedural", content: rule }));
+
+    // She takes it back: a new version, with the old behaviour.
+    const act = { actor: ANA, channel: "test", at: "2026-03-02T09:00:00.000Z" };
+    expect((await assistant.memory.ledger.rollback(ANA, "triage_ignore", undefined, act)).version).toBe(2);
+    expect((await assistant.handle(ANA, question)).label).toBe("respond");
+
+    // Ben never saw any of it.
+    expect((await assistant.handle(BEN, question)).label).toBe("respond");
+    expect((await assistant.memory.ledger.histories(BEN)).triage_ignore.versions).toHaveLength(1);
+    expect((await assistant.memory.readAll(BEN)).semantic).toEqual([]);
+  });
+
   test("the three kinds of memory are there to be read", async () => {
     await using assistant = await openTestAssistant();
     await assistant.handle(ANA, question);
-    await assistant.learn(ANA, { text: "Always sign my emails with Ana B." });
-    await assistant.learn(ANA, { text: "Tom Berg is our contact for releases." });
-    await assistant.learn(ANA, { emailId: "q1", label: "respond" });
+    await assistant.learn(ANA, { kind: "text", text: "Always sign my emails with Ana B." });
+    await assistant.learn(ANA, { kind: "text", text: "Tom Berg is our contact for releases." });
+    await assistant.learn(ANA, { kind: "relabel", email_id: "q1", label: "respond" });
 
     const { procedural, semantic, episodic } = await assistant.memory.readAll(ANA);
     expect(procedural.map(({ name, rules }) => [name, rules.length])).toEqual([

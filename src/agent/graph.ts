@@ -8,7 +8,7 @@ import { keepEmail } from "../memory/records.ts";
 import { addUsage, metered, NO_USAGE } from "../meter.ts";
 import { askForToolCalls, type Models } from "../models.ts";
 import { loadPrompts, type Prompts } from "../prompts.ts";
-import { encodeLabels, isUpstreamPostgresStore } from "../store/encoded-labels.ts";
+import { adaptStore } from "../store/encoded-labels.ts";
 import { openAnswer } from "./respond.ts";
 import { AssistantState, contextSchema, InputState, inputFields, userIdOf } from "./state.ts";
 import { AGENT_TOOLS, type ToolContext, type ToolResult } from "./tools.ts";
@@ -27,6 +27,8 @@ const FRESH = {
   events: [],
   proposals: [],
   memories: [],
+  prompts: [],
+  request: "",
   answer_calls: 0,
   usage: { ...NO_USAGE },
 } satisfies Update;
@@ -57,8 +59,7 @@ export interface EmailAssistantParts {
  */
 export function createEmailAssistant(parts: EmailAssistantParts) {
   const { models, checkpointer, calendarPath, respondMaxModelCalls = 6 } = parts;
-  // Injected as the guides do it, LangGraph's PostgresStore would refuse the root of our namespaces.
-  const store = isUpstreamPostgresStore(parts.store) ? encodeLabels(parts.store) : parts.store;
+  const store = adaptStore(parts.store);
   const prompts = parts.prompts ?? loadPrompts();
   const memory = new Memory(store, prompts, parts.warn);
   const now = parts.now ?? (() => new Date());
@@ -125,6 +126,7 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     return {
       messages: [...(opening?.messages ?? []), answer],
       memories: [...state.memories, ...(opening?.memories ?? [])],
+      prompts: [...state.prompts, ...(opening?.prompts ?? [])],
       answer_calls: state.answer_calls + 1,
     };
   });
@@ -148,10 +150,12 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
 
   const record = measured(async (state, userId) => {
     const email = emailOf(state);
-    const { label, reason, draft, events, proposals, memories } = state;
+    const { label, reason, draft, events, proposals, memories, prompts: used, request } = state;
     if (label === null) throw new MnemailError("input", `${email.id}: has no label yet`);
     const at = now().toISOString();
-    const decision = { email: keepEmail(email), label, reason, draft, events, memories, at };
+    const { model } = models.chat;
+    const kept = keepEmail(email);
+    const decision = { email: kept, label, reason, draft, events, memories, prompts: used, model, request, at };
     await memory.recordDecision(userId, email, decision, proposals);
     return {};
   });

@@ -2,15 +2,16 @@ import { type BaseMessage, HumanMessage, SystemMessage } from "@langchain/core/m
 import { type Email, renderEmail } from "../email.ts";
 import { renderMemories, usedMemories } from "../memory/episodic.ts";
 import type { Memory } from "../memory/memory.ts";
-import { usedRules } from "../memory/procedural.ts";
+import { usedPrompts, usedRules } from "../memory/procedural.ts";
 import { type Profile, renderProfile } from "../memory/profile.ts";
-import type { UsedMemory } from "../memory/records.ts";
+import type { UsedMemory, UsedPrompt } from "../memory/records.ts";
 import { type Prompts, renderPrompt } from "../prompts.ts";
 
 /** The messages an answer begins with, and the memories in them. */
 export interface AnswerOpening {
   messages: BaseMessage[];
   memories: UsedMemory[];
+  prompts: UsedPrompt[];
 }
 
 /**
@@ -39,6 +40,7 @@ export async function openAnswer(
       ),
     ],
     memories: [...usedRules([known.instructions]), ...usedMemories(known.memories)],
+    prompts: usedPrompts([known.instructions]),
   };
 }
 

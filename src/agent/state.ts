@@ -8,6 +8,7 @@ import {
   proposedEventSchema,
   proposedFactSchema,
   usedMemorySchema,
+  usedPromptSchema,
 } from "../memory/records.ts";
 import { NO_USAGE, usageSchema } from "../meter.ts";
 
@@ -34,13 +35,8 @@ export const inputFields = {
   email_thread: text("LangChain's spelling of body"),
   date: text("Date header or ISO 8601"),
   thread_id: text("Names the conversation the email belongs to"),
+  list_id: text("List-Id header of a mailing list"),
 };
-
-/** The email under work, as `receive` parsed it. */
-const emailFields = keptEmailSchema.extend({
-  cc: z.string().optional(),
-  attachments: z.array(z.string()).optional(),
-});
 
 const problemSchema = z.object({
   code: z.enum(ERROR_CODES),
@@ -56,7 +52,7 @@ export const AssistantState = new StateSchema({
   ...inputFields,
   user_id: z.string().default("").describe("Whose thread this is"),
   problem: problemSchema.nullable().default(null).describe("Why the input was refused"),
-  email: emailFields.nullable().default(null),
+  email: keptEmailSchema.nullable().default(null),
   label: labelSchema.nullable().default(null),
   reason: z.string().default(""),
   messages: MessagesValue,
@@ -64,6 +60,11 @@ export const AssistantState = new StateSchema({
   events: z.array(proposedEventSchema).default(() => []),
   proposals: z.array(proposedFactSchema).default(() => []),
   memories: z.array(usedMemorySchema).default(() => []),
+  prompts: z
+    .array(usedPromptSchema)
+    .default(() => [])
+    .describe("The versions of the prompts that were used"),
+  request: z.string().default("").describe("Names what the model was shown for triage"),
   answer_calls: z.number().default(0),
   usage: usageSchema.default(() => ({ ...NO_USAGE })),
 });

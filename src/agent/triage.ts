@@ -1,26 +1,35 @@
 import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { z } from "zod";
 import { type Email, renderEmail } from "../email.ts";
-import type { Memory } from "../memory/memory.ts";
-import { usedRules } from "../memory/procedural.ts";
+import type { Decider } from "../learning/gate.ts";
+import type { Memory, TriageMemory } from "../memory/memory.ts";
+import { usedPrompts, usedRules } from "../memory/procedural.ts";
 import { renderProfile } from "../memory/profile.ts";
-import { type Label, labelSchema, type UsedMemory } from "../memory/records.ts";
+import { type Label, labelSchema, type UsedMemory, type UsedPrompt } from "../memory/records.ts";
 import { renderExamples, usedExamples } from "../memory/semantic.ts";
 import { askForJson, type Models } from "../models.ts";
-import { type Prompts, renderPrompt } from "../prompts.ts";
+import { hashText, type Prompts, renderPrompt } from "../prompts.ts";
 
 const answerSchema = z.object({
   label: labelSchema.describe("what to do with the email"),
   reason: z.string().describe("one short sentence that can be checked against the email"),
 });
 
-/** What triage decided, and the memories that went into it. */
+/** What triage decided, and the memories that went into it. `request` names what the model was shown. */
 export interface Triage {
   /** The email, under an id of its own where the user has another email of the same id. */
   email: Email;
   label: Label;
   reason: string;
   memories: UsedMemory[];
+  prompts: UsedPrompt[];
+  request: string;
+}
+
+/** What triage works with. */
+export interface TriageParts {
+  models: Models;
+  prompts: Prompts;
 }
 
 /**
@@ -32,9 +41,36 @@ export interface Triage {
 export async function triage(
   email: Email,
   userId: string,
-  { memory, models, prompts }: { memory: Memory; models: Models; prompts: Prompts },
+  { memory, ...parts }: TriageParts & { memory: Memory },
 ): Promise<Triage> {
   const known = await memory.readForTriage(userId, email);
+  const shown = renderTriage(email, known, parts.prompts);
+  const { label, reason } = await decide(shown, parts.models);
+  const prompts = Object.values(known.prompts);
+  return {
+    email: known.email,
+    label,
+    reason,
+    memories: [...usedRules(prompts), ...usedExamples(known.examples)],
+    prompts: usedPrompts(prompts),
+    request: nameOf(shown, parts.models),
+  };
+}
+
+/** Triage as learning tries changes of its prompts on it. */
+export function createDecider({ models, prompts }: TriageParts): Decider {
+  return {
+    request: (email, known) => nameOf(renderTriage(email, known, prompts), models),
+    decide: async (email, known) => (await decide(renderTriage(email, known, prompts), models)).label,
+  };
+}
+
+interface Shown {
+  system: string;
+  user: string;
+}
+
+function renderTriage(email: Email, known: Omit<TriageMemory, "email">, prompts: Prompts): Shown {
   const system = renderPrompt(prompts.triage, {
     triage_ignore: known.prompts.ignore.text,
     triage_notify: known.prompts.notify.text,
@@ -45,18 +81,17 @@ export async function triage(
     known.examples.length > 0
       ? `Emails the user decided before, the most similar last:\n\n${renderExamples(known.examples)}\n\n`
       : "";
-  const { label, reason } = await askForJson(models.chat, {
+  return { system, user: `${examples}The email to label:\n\n<email>\n${renderEmail(email)}\n</email>` };
+}
+
+async function decide({ system, user }: Shown, models: Models) {
+  return askForJson(models.chat, {
     name: "triage",
     schema: answerSchema,
-    messages: [
-      new SystemMessage(system),
-      new HumanMessage(`${examples}The email to label:\n\n<email>\n${renderEmail(email)}\n</email>`),
-    ],
+    messages: [new SystemMessage(system), new HumanMessage(user)],
   });
-  return {
-    email: known.email,
-    label,
-    reason,
-    memories: [...usedRules(Object.values(known.prompts)), ...usedExamples(known.examples)],
-  };
+}
+
+function nameOf({ system, user }: Shown, models: Models): string {
+  return hashText(JSON.stringify([models.chat.model, system, user]));
 }

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { MnemailError, renderProblems } from "../errors.ts";
-import { LABELS } from "../memory/records.ts";
+import { addFeedbackCommands } from "./feedback-commands.ts";
 import { addMemoryCommands } from "./memory-commands.ts";
 import { note } from "./output.ts";
 
@@ -47,20 +47,8 @@ program
     process.exitCode = await run(options);
   });
 
-program
-  .command("feedback")
-  .description("tell the assistant what to do differently")
-  .addOption(user())
-  .argument("[text]", "what you want, in your own words")
-  .option("--email <id>", "the email it is about")
-  .addOption(new Option("--label <label>", "the right label of that email").choices(LABELS))
-  .addOption(json())
-  .action(async (text: unknown, options: Record<string, unknown>) => {
-    const { feedback } = await import("./feedback.ts");
-    process.exitCode = await feedback({ ...options, text });
-  });
-
-const memory = addMemoryCommands(program, { user, json });
+addFeedbackCommands(program, { user, json });
+addMemoryCommands(program, { user, json });
 
 program
   .command("config")
@@ -89,7 +77,7 @@ program
     process.exitCode = await demo();
   });
 
-for (const each of [program, ...program.commands, ...memory.commands]) each.exitOverride();
+for (const each of withSubcommands(program)) each.exitOverride();
 // A reader that stops early, such as `head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
@@ -102,4 +90,8 @@ try {
     for (const problem of renderProblems(error)) note(problem);
     process.exitCode = error instanceof MnemailError && error.code === "usage" ? 2 : 1;
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }

@@ -1,4 +1,6 @@
 import { type Command, Option } from "commander";
+import { addExampleCommands } from "./example-commands.ts";
+import { addVersionCommands } from "./feedback-commands.ts";
 
 // Each command imports its own work when it runs, so that `--help` loads no LangChain module.
 
@@ -137,6 +139,9 @@ place of its file. Of any other store it is an export of all users, which \`mnem
       const { doctor } = await import("./doctor.ts");
       process.exitCode = await doctor(options);
     });
+
+  addVersionCommands(memory, { user, json });
+  addExampleCommands(memory, { user, json });
 
   return memory;
 }

@@ -16,26 +16,33 @@ const NAME = new RegExp(
   "giu",
 );
 
+/** Refuses what a model proposes: nothing was changed. */
+export function refuse(why: string): never {
+  throw new MnemailError("input", `feedback: nothing was learnt: ${why}`, "say it again in other words");
+}
+
 /**
- * Checks what a model proposes to learn against the words the user typed. Refuses, never repairs: a proposal is
- * one short visible line, rests on whole words that are really in the user's text, and names no address, domain or
- * link that the user did not type.
+ * Checks what a model proposes to learn against the texts that are the user's own. Refuses, never repairs: a proposal
+ * is one short visible line, rests on whole words that are really in one of them, and names no address, domain or
+ * link that they do not have.
  *
  * @throws MnemailError("input") that says which check failed; nothing was changed.
  */
-export function checkProposal(proposal: { text: string; evidence: string }, userText: string): void {
-  const refuse = (why: string): never => {
-    throw new MnemailError("input", `feedback: nothing was learnt: ${why}`, "say it again in other words");
-  };
+export function checkProposal(proposal: { text: string; evidence: string }, userTexts: readonly string[]): void {
   const { text, evidence } = proposal;
   if (text.trim() === "") refuse("the model proposed an empty rule");
   if (text.length > TEXT_LIMIT) refuse(`the rule has ${text.length} characters; at most ${TEXT_LIMIT} are allowed`);
   if (cleanText(text) !== text.replace(JOINERS, "")) refuse("the rule has invisible characters");
   if (splitLines(text).length > 1) refuse("the rule has more than one line");
-  if (!restsOn(evidence, userText)) refuse("the words it rests on are not in the feedback");
-  const typed = new Set(namesIn(userText).flatMap((name) => [name, name.slice(name.indexOf("@") + 1)]));
+  checkEvidence(evidence, userTexts);
+  const typed = new Set(namesIn(userTexts.join("\n")).flatMap((name) => [name, name.slice(name.indexOf("@") + 1)]));
   const foreign = namesIn(text).find((name) => !typed.has(name));
   if (foreign !== undefined) refuse(`the rule names ${foreign}, which the feedback does not`);
+}
+
+/** @throws MnemailError("input") unless the evidence is whole words of one of the texts. */
+export function checkEvidence(evidence: string, userTexts: readonly string[]): void {
+  if (!userTexts.some((text) => restsOn(evidence, text))) refuse("the words it rests on are not in the feedback");
 }
 
 function restsOn(evidence: string, userText: string): boolean {
@@ -60,7 +67,8 @@ function wordsOf(text: string): string[] {
   );
 }
 
-function namesIn(text: string): string[] {
+/** The addresses, domains, links and numeric hosts in a text, in lower case. */
+export function namesIn(text: string): string[] {
   // Browsers read these full stops as dots of a domain.
   const folded = oneLine(text.normalize("NFKC"))
     .toLowerCase()

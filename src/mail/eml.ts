@@ -35,6 +35,7 @@ export async function parseEml(bytes: Uint8Array): Promise<{ email: Email; notes
     subject: mime.subject ?? null,
     date: mime.date ?? null,
     thread_id: firstId(mime.references) ?? firstId(mime.inReplyTo) ?? messageId,
+    list_id: mime.headers.find(({ key }) => key === "list-id")?.value ?? null,
     attachments: listAttachments(mime.attachments),
     body,
   });

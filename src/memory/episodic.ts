@@ -64,12 +64,17 @@ export function proposalPut(namespaces: UserNamespaces, email: Email, content: s
   return { namespace: namespaces.pending, key: `pending-${hashText(email.id + content)}`, value, index: false };
 }
 
+/** The key of a fact that the user stated: its content's. */
+export function factKey(content: string): string {
+  return `fact-${hashText(content)}`;
+}
+
 /** The put of a fact that the user stated. Its key is its content's, so that saying it again adds nothing. */
 export function factPut(namespaces: UserNamespaces, content: string, at: string): ConditionalPut {
   const value = { content, kind: "fact", trust: "user", at } satisfies MemoryRecord;
   return {
     namespace: namespaces.collection,
-    key: `fact-${hashText(content)}`,
+    key: factKey(content),
     value,
     expected: null,
     index: ["content"],

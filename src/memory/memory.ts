@@ -1,27 +1,26 @@
-import { randomUUID } from "node:crypto";
 import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import type { Email } from "../email.ts";
-import { MnemailError, renderError } from "../errors.ts";
-import { hashText, LEARNABLE_PROMPTS, type LearnablePrompt, type Prompts } from "../prompts.ts";
+import { renderError } from "../errors.ts";
+import { LEARNABLE_PROMPTS, type Prompts } from "../prompts.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
-import type { ConditionalPut, RankedSearch } from "../store/operations.ts";
+import type { RankedSearch } from "../store/operations.ts";
 import { StoreAccess } from "./access.ts";
-import { conversationPut, type EpisodicMemory, factPut, proposalPut, readMemories, recall } from "./episodic.ts";
-import { initialise, promptPut, readPrompt, type UserPrompt } from "./procedural.ts";
+import { conversationPut, type EpisodicMemory, proposalPut, readMemories, recall } from "./episodic.ts";
+import { chooseExamples } from "./example-choice.ts";
+import { Examples } from "./examples.ts";
+import { foldHead, readLog } from "./history.ts";
+import { Ledger } from "./ledger.ts";
+import { initialise, readPrompt, type UserPrompt } from "./procedural.ts";
 import { PROFILE_KEY, type Profile, profileSchema } from "./profile.ts";
 import {
   type DecisionRecord,
   decisionRecordSchema,
-  type KeptEmail,
-  type Label,
   type ProposedEvent,
   type ProposedFact,
   proposedEventsSchema,
-  type Rule,
 } from "./records.ts";
-import { type Example, examplePut, nearestExamples, readExamples, similarityText } from "./semantic.ts";
-
-const COMMIT_ATTEMPTS = 20;
+import { type ReplayedEmail, type ReplayOptions, readReplays, replayPut } from "./replays.ts";
+import { type Example, exampleSearches, readExamples, similarityText, suffixedId } from "./semantic.ts";
 
 /** What triage reads: three prompts, the nearest examples and the profile. */
 export interface TriageMemory {
@@ -39,17 +38,10 @@ export interface AnswerMemory {
   profile: Profile;
 }
 
-/** What the user's feedback teaches; each part may be absent. */
-export interface Lesson {
-  example?: { email: KeptEmail; label: Label } | undefined;
-  fact?: string | undefined;
-  rule?: { prompt: LearnablePrompt; text: string; origin: Rule["origin"] } | undefined;
-}
-
-/** What became of a {@link Lesson}; `added` is false for what was known already. */
-export interface Learnt {
-  fact?: { key: string; added: boolean };
-  rule?: { version: number; added: boolean };
+/** What a change of the triage prompts is tried on. */
+export interface Replays {
+  profile: Profile;
+  emails: ReplayedEmail[];
 }
 
 /** All that is kept about one user, by kind. */
@@ -71,11 +63,17 @@ export class Memory {
   readonly #access: StoreAccess;
   readonly #prompts: Prompts;
   readonly #warn: (line: string) => void;
+  /** What users said, and the versions of their prompts. */
+  readonly ledger: Ledger;
+  /** The emails whose label users gave. */
+  readonly examples: Examples;
 
   constructor(store: BaseStore, prompts: Prompts, warn: (line: string) => void = () => {}) {
     this.#access = new StoreAccess(store, warn);
     this.#prompts = prompts;
     this.#warn = warn;
+    this.ledger = new Ledger(this.#access, prompts);
+    this.examples = new Examples(this.#access);
   }
 
   /** One round trip for triage; one more, the first time, to write the defaults. */
@@ -87,17 +85,18 @@ export class Memory {
       { namespace: at.prompts, key: "triage_respond" },
       { namespace: at.profile, key: PROFILE_KEY },
       { namespace: at.decisions, key: email.id },
-      nearestExamples(at, email),
+      ...exampleSearches(at, email),
     ]);
-    const [ignoreItem, notifyItem, respondItem, profile, decided, examples] = results;
+    const [ignoreItem, notifyItem, respondItem, profile, decided, ...found] = results;
+    const latest = await this.#latest(at);
     const ignore = readPrompt("triage_ignore", ignoreItem, this.#prompts);
     const notify = readPrompt("triage_notify", notifyItem, this.#prompts);
     const respond = readPrompt("triage_respond", respondItem, this.#prompts);
     if (complete) await this.#initialise(at, [ignore, notify, respond]);
     return {
       email: distinguish(email, decided?.value),
-      prompts: { ignore, notify, respond },
-      examples: readExamples(examples),
+      prompts: { ignore: latest(ignore), notify: latest(notify), respond: latest(respond) },
+      examples: chooseExamples(email, found),
       profile: this.#parseProfile(profile?.value),
     };
   }
@@ -113,8 +112,9 @@ export class Memory {
     const [instructionsItem, profile, facts, conversations] = results;
     const instructions = readPrompt("agent_instructions", instructionsItem, this.#prompts);
     if (complete) await this.#initialise(at, [instructions]);
+    const latest = await this.#latest(at);
     return {
-      instructions,
+      instructions: latest(instructions),
       memories: readMemories([...conversations, ...facts]),
       profile: this.#parseProfile(profile?.value),
     };
@@ -162,42 +162,20 @@ export class Memory {
     return record.success ? record.data : undefined;
   }
 
-  /**
-   * Learns an example, a fact and a rule, all or none of what is given. The example corrects an earlier label; a
-   * fact or rule that is known adds nothing; a new rule makes a new version of its prompt. Two writers at once
-   * lose nothing: who finds something changed reads it again and adds to that.
-   */
-  async learn(userId: string, at: string, lesson: Lesson): Promise<Learnt> {
-    return this.#access.inTurn(`learn ${userId}`, async () => {
-      for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt += 1) {
-        const { puts, learnt } = await this.#prepare(userNamespaces(userId), at, lesson);
-        if (puts.length === 0 || (await this.#access.putIf(puts))) return learnt;
-      }
-      throw new MnemailError("store", `memory changed ${COMMIT_ATTEMPTS} times while it was updated`, "try again");
-    });
+  /** The emails on which a change of the triage prompts is tried: {@link readReplays}. */
+  async readReplays(userId: string, options: ReplayOptions): Promise<Replays> {
+    const at = userNamespaces(userId);
+    const [profile] = await this.#access.batch([{ namespace: at.profile, key: PROFILE_KEY }]);
+    return {
+      profile: this.#parseProfile(profile?.value),
+      emails: await readReplays(this.#access, this.examples, { ...options, userId }),
+    };
   }
 
-  async #prepare(at: UserNamespaces, time: string, { example, fact, rule }: Lesson) {
-    const factWrite = fact === undefined ? undefined : factPut(at, fact, time);
-    const [known] = factWrite ? await this.#access.batch([{ namespace: at.collection, key: factWrite.key }]) : [null];
-    const [item] = rule ? await this.#access.batch([{ namespace: at.prompts, key: rule.prompt }]) : [null];
-    const puts: ConditionalPut[] = example ? [examplePut(at, example.email, example.label, time)] : [];
-    const learnt: Learnt = {};
-    if (factWrite) {
-      learnt.fact = { key: factWrite.key, added: known === null };
-      if (known === null) puts.push(factWrite);
-    }
-    if (rule) {
-      const prompt = readPrompt(rule.prompt, item, this.#prompts);
-      const isKnown = prompt.rules.some(({ text }) => text.toLowerCase() === rule.text.toLowerCase());
-      const next = { id: randomUUID(), text: rule.text, origin: rule.origin };
-      const version = isKnown ? prompt.version : prompt.version + 1;
-      learnt.rule = { version, added: !isKnown };
-      if (!isKnown) {
-        puts.push(promptPut(prompt, at.prompts, { base: prompt.base, rules: [...prompt.rules, next], version }));
-      }
-    }
-    return { puts, learnt };
+  /** Keeps what triage answered when a change was tried, so that it need not be asked again. */
+  async keepReplays(userId: string, emails: readonly ReplayedEmail[]): Promise<void> {
+    const puts = emails.map((each) => replayPut(userNamespaces(userId), each));
+    if (puts.length > 0) await this.#access.batch(puts);
   }
 
   /** Keeps the user's profile. */
@@ -213,16 +191,31 @@ export class Memory {
     const { results: prompts } = await this.#access.readEach(
       LEARNABLE_PROMPTS.map((key) => ({ namespace: at.prompts, key })),
     );
+    const latest = await this.#latest(at);
     const active = readMemories(await this.#access.all(at.collection));
     const pending = readMemories(await this.#access.all(at.pending));
     return {
-      procedural: LEARNABLE_PROMPTS.map((name, i) => readPrompt(name, prompts[i] ?? null, this.#prompts)),
+      procedural: LEARNABLE_PROMPTS.map((name, i) => latest(readPrompt(name, prompts[i] ?? null, this.#prompts))),
       semantic: readExamples(await this.#access.all(at.examples)),
       episodic: [
         ...active.map((memory) => ({ ...memory, status: "active" as const })),
         ...pending.map((memory) => ({ ...memory, status: "pending" as const })),
       ],
     };
+  }
+
+  /**
+   * How prompts are read to the newest: where conditional puts hold, the head record is that; elsewhere it may lack
+   * what two writers wrote at once, and the log is folded, for one more round trip.
+   */
+  async #latest(at: UserNamespaces): Promise<(prompt: UserPrompt) => UserPrompt> {
+    if (this.#access.isConditional) return (prompt) => prompt;
+    const log = await this.#access.all(at.versions).catch((error: unknown) => {
+      this.#warn(`the versions of prompts cannot be read: ${renderError(error)}`);
+      return [];
+    });
+    const versions = readLog(log);
+    return (prompt) => foldHead(prompt, versions);
   }
 
   /** Who loses the race against another first reader finds the same defaults written. */
@@ -244,5 +237,5 @@ export class Memory {
 function distinguish(email: Email, decided: unknown): Email {
   const earlier = decisionRecordSchema.safeParse(decided).data?.email;
   if (!earlier || similarityText(earlier) === similarityText(email)) return email;
-  return { ...email, id: `${email.id}#${hashText(similarityText(email)).slice(0, 8)}` };
+  return { ...email, id: suffixedId(email) };
 }

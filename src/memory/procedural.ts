@@ -1,41 +1,63 @@
 import type { Item } from "@langchain/langgraph-checkpoint";
 import { hashText, type LearnablePrompt, type Prompts } from "../prompts.ts";
 import type { ConditionalPut } from "../store/operations.ts";
-import { type PromptRecord, promptRecordSchema, type Rule, type UsedMemory } from "./records.ts";
+import { type PromptRecord, promptRecordSchema, type Rule, type UsedMemory, type UsedPrompt } from "./records.ts";
+import type { PromptState } from "./versions.ts";
 
 /**
  * A user's prompt: `base` is the fixed text it grew from, `rules` what was learnt, `text` both together.
- * `stored` is the value it was read from (null: none), which a later conditional put expects to find.
+ * `stored` is the value it was read from (null: none), which a later conditional put expects to find. `isEdited`:
+ * another program wrote its text.
  */
 export interface UserPrompt {
   name: LearnablePrompt;
   text: string;
   base: string;
-  rules: Rule[];
+  rules: readonly Rule[];
   version: number;
   stored: Record<string, unknown> | null;
+  isEdited: boolean;
+  /** The default of the running release. */
+  defaultText: string;
+  /** When the store last took it. */
+  updatedAt: Date | undefined;
 }
 
-/** The list of learnt rules as it stands at the end of a prompt; nothing when there are none. */
-function renderRules(rules: readonly Rule[]): string {
-  return rules.length === 0 ? "" : `\n\nRules from the user:\n${rules.map((rule) => `- ${rule.text}`).join("\n")}`;
+/** The line above the learnt rules of a prompt. */
+export const RULES_HEADING = "Rules from the user:";
+
+/** A prompt as the model reads it: the fixed text, and at its end the list of learnt rules where there are any. */
+export function renderState({ base, rules }: PromptState): string {
+  return rules.length === 0 ? base : `${base}\n\n${RULES_HEADING}\n${rules.map(({ text }) => `- ${text}`).join("\n")}`;
 }
 
 /**
- * Reads one prompt. The stored `prompt` is the truth: when it does not end in its own rules, another program
- * edited it, and its text becomes the base of what is learnt next. A prompt that never changed follows the
+ * Reads one prompt. The stored `prompt` is the truth: when it is not its own base with its own rules, another program
+ * edited it, and its text is the base of what is learnt next. A prompt that never changed follows the
  * default of the running release. A record that cannot be understood gives the default and is left as it is.
  */
 export function readPrompt(name: LearnablePrompt, item: Item | null, prompts: Prompts): UserPrompt {
   const fallback = prompts[name].text;
   const record = promptRecordSchema.safeParse(item?.value);
   const stored = item?.value ?? null;
-  if (!record.success) return { name, text: fallback, base: fallback, rules: [], version: 0, stored };
-  const { prompt, rules, version } = record.data;
-  const ending = renderRules(rules);
-  if (isUntouchedDefault(record.data)) return { name, text: fallback, base: fallback, rules: [], version, stored };
-  if (!prompt.endsWith(ending)) return { name, text: prompt, base: prompt, rules: [], version, stored };
-  return { name, text: prompt, base: prompt.slice(0, prompt.length - ending.length), rules, version, stored };
+  const unlearnt = {
+    name,
+    text: fallback,
+    base: fallback,
+    rules: [],
+    version: 0,
+    stored,
+    isEdited: false,
+    defaultText: fallback,
+    updatedAt: item ? new Date(item.updatedAt) : undefined,
+  };
+  if (!record.success) return unlearnt;
+  const { prompt, rules, version, default_hash } = record.data;
+  if (isUntouchedDefault(record.data)) return { ...unlearnt, version };
+  const ending = renderState({ base: "", rules });
+  const base = prompt.endsWith(ending) ? prompt.slice(0, prompt.length - ending.length) : "";
+  if (base === "") return { ...unlearnt, text: prompt, base: prompt, version, isEdited: true };
+  return { ...unlearnt, text: prompt, base, rules, version, isEdited: default_hash !== hashText(base) };
 }
 
 function isUntouchedDefault(record: PromptRecord): boolean {
@@ -55,13 +77,13 @@ export function initialise(prompt: UserPrompt, namespace: string[]): Conditional
  * Fields that other programs keep beside ours stay.
  */
 export function promptPut(
-  prompt: UserPrompt,
+  prompt: Pick<UserPrompt, "name" | "stored">,
   namespace: string[],
-  next: { base: string; rules: Rule[]; version: number },
+  next: PromptState & { version: number },
 ): ConditionalPut {
   const value = {
     ...prompt.stored,
-    prompt: next.base + renderRules(next.rules),
+    prompt: renderState(next),
     rules: next.rules,
     version: next.version,
     default_hash: hashText(next.base),
@@ -72,6 +94,11 @@ export function promptPut(
 /** The learnt rules of prompts as memories that went into a decision. */
 export function usedRules(prompts: readonly UserPrompt[]): UsedMemory[] {
   return prompts.flatMap(({ name, rules }) =>
-    rules.map((rule): UsedMemory => ({ kind: "procedural", key: name, content: rule.text })),
+    rules.map((rule): UsedMemory => ({ kind: "procedural", key: name, content: rule.text, rule: rule.id })),
   );
+}
+
+/** The versions of prompts that went into a decision. */
+export function usedPrompts(prompts: readonly UserPrompt[]): UsedPrompt[] {
+  return prompts.map(({ name, version }) => ({ name, version }));
 }

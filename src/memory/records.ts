@@ -16,13 +16,25 @@ export type Label = z.infer<typeof labelSchema>;
  */
 const trustSchema = z.enum(["user", "mail"]);
 
-const ruleSchema = z.object({
-  id: z.string(),
-  text: z.string().min(1),
-  origin: z.object({ actor: z.string(), at: z.string(), evidence: z.string() }),
+/** By which header a rule that code wrote from a relabel tells its emails; each value is copied from an email. */
+export const ruleMatchSchema = z.object({
+  from: z.string().optional(),
+  domain: z.string().optional(),
+  list_id: z.string().optional(),
 });
 
-/** One learnt rule of a prompt, with the user's words it rests on. */
+/** See {@link ruleMatchSchema}. */
+export type RuleMatch = z.infer<typeof ruleMatchSchema>;
+
+/** One learnt rule. `evidence` is what it rests on: the user's words, or the ids of the emails they labelled. */
+export const ruleSchema = z.object({
+  id: z.string(),
+  text: z.string().min(1),
+  origin: z.object({ actor: z.string(), at: z.string(), evidence: z.string(), feedback: z.string().optional() }),
+  match: ruleMatchSchema.optional(),
+});
+
+/** One learnt rule of a prompt, with what it rests on. */
 export type Rule = z.infer<typeof ruleSchema>;
 
 /**
@@ -46,8 +58,11 @@ export const keptEmailSchema = z.object({
   to: z.string(),
   subject: z.string(),
   body: z.string(),
+  cc: z.string().optional(),
   date: z.string().optional(),
   thread_id: z.string().optional(),
+  list_id: z.string().optional(),
+  attachments: z.array(z.string()).optional(),
 });
 
 /** See {@link keptEmailSchema}. */
@@ -63,6 +78,7 @@ export const exampleRecordSchema = z.looseObject({
   email: comparedEmailSchema,
   label: labelSchema,
   at: z.string(),
+  list_id: z.string().optional(),
 });
 
 /** See {@link exampleRecordSchema}. */
@@ -110,17 +126,30 @@ export type ProposedFact = z.infer<typeof proposedFactSchema>;
 /** The events proposed for one email. */
 export const proposedEventsSchema = z.looseObject({ events: z.array(proposedEventSchema) });
 
-/** One memory that went into a decision or a draft: a learnt rule, an example, or what is known of people. */
+/**
+ * One memory that went into a decision or a draft: a learnt rule (`key` is its prompt), an example, or what is known
+ * of people.
+ */
 export const usedMemorySchema = z.object({
   kind: z.enum(["procedural", "semantic", "episodic"]),
   key: z.string(),
   content: z.string(),
+  rule: z.string().optional(),
 });
 
 /** See {@link usedMemorySchema}. */
 export type UsedMemory = z.infer<typeof usedMemorySchema>;
 
-/** What was decided about one processed email, and with which memories. */
+/** Which version of a prompt went into a decision. */
+export const usedPromptSchema = z.object({ name: z.string(), version: z.number() });
+
+/** See {@link usedPromptSchema}. */
+export type UsedPrompt = z.infer<typeof usedPromptSchema>;
+
+/**
+ * What was decided about one processed email, and with which memories. `request` names what the model was shown for
+ * triage, so that the same question need not be asked again.
+ */
 export const decisionRecordSchema = z.looseObject({
   email: keptEmailSchema,
   label: labelSchema,
@@ -128,6 +157,9 @@ export const decisionRecordSchema = z.looseObject({
   draft: draftSchema.nullable(),
   events: z.array(proposedEventSchema),
   memories: z.array(usedMemorySchema),
+  prompts: z.array(usedPromptSchema).catch([]),
+  model: z.string().optional(),
+  request: z.string().optional(),
   at: z.string(),
 });
 
@@ -138,8 +170,17 @@ const KEPT_BODY_LIMIT = 4_000;
 
 /** The part of an email that memory keeps: each text cut at 4,000 characters, without invisible characters. */
 export function keepEmail(email: Email): KeptEmail {
-  const threadId = email.thread_id === undefined ? undefined : cleanText(email.thread_id.slice(0, 998));
-  return { id: email.id, ...compareEmail(email), date: email.date, thread_id: threadId };
+  const { id, date, list_id } = email;
+  const cut = (text: string | undefined, limit = KEPT_BODY_LIMIT) => text && cleanText(text.slice(0, limit));
+  return {
+    id,
+    ...compareEmail(email),
+    cc: cut(email.cc),
+    date,
+    thread_id: cut(email.thread_id, 998),
+    list_id,
+    attachments: email.attachments,
+  };
 }
 
 /** The part of an email that is compared, cut like {@link keepEmail}. */

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { emailSchema } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
+import { NO_USAGE } from "../meter.ts";
 import type { Prompts } from "../prompts.ts";
 import type { MnemailStore } from "../store/mnemail-store.ts";
 import { userRoots } from "../store/namespaces.ts";
@@ -50,10 +51,18 @@ async function remove(store: MnemailStore, user: string): Promise<void> {
 
 async function write(memory: Memory, user: string): Promise<void> {
   const at = new Date().toISOString();
-  await memory.learn(user, at, {
-    example: { email: keepEmail(EMAIL), label: "notify" },
-    fact: FACT,
-    rule: { prompt: "agent_instructions", text: RULE, origin: { actor: user, at, evidence: RULE } },
+  const origin = { actor: user, at, evidence: RULE };
+  const operation = { op: "add" as const, rule: { id: "self-test", text: RULE, origin } };
+  await memory.ledger.commit(user, {
+    feedback: { id: "self-test", kind: "text", text: RULE, actor: user, channel: "self-test", at },
+    example: { email: keepEmail(EMAIL), label: "notify", was: "notify" },
+    facts: [FACT],
+    live: [{ prompt: "agent_instructions", operations: [operation] }],
+    proposed: [],
+    gate: null,
+    notes: [],
+    model: null,
+    usage: { before: { ...NO_USAGE }, gate: { ...NO_USAGE } },
   });
 }
 

@@ -1,7 +1,9 @@
 import type { Item, PutOperation } from "@langchain/langgraph-checkpoint";
-import { type Email, quoteUntrusted, renderEmail } from "../email.ts";
+import { quoteUntrusted, renderEmail } from "../email.ts";
+import { hashText } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
 import type { RankedSearch } from "../store/operations.ts";
+import { EXAMPLE_CHOICE } from "./example-parameters.ts";
 import {
   type ComparedEmail,
   compareEmail,
@@ -11,9 +13,6 @@ import {
   type Label,
   type UsedMemory,
 } from "./records.ts";
-
-/** How many of the nearest examples triage is shown. */
-const NEAREST_EXAMPLES = 4;
 
 const EXAMPLE_BODY_LIMIT = 1_000;
 
@@ -30,18 +29,34 @@ export function similarityText(email: ComparedEmail): string {
 
 /** The put that makes an email an example, or corrects the label it has as one. */
 export function examplePut(namespaces: UserNamespaces, email: KeptEmail, label: Label, at: string): PutOperation {
-  const value = { email: compareEmail(email), label, at } satisfies ExampleRecord;
+  const list = email.list_id === undefined ? {} : { list_id: email.list_id };
+  const value = { email: compareEmail(email), label, at, ...list } satisfies ExampleRecord;
   return { namespace: namespaces.examples, key: email.id, value, index: ["email"] };
 }
 
-/** The search for the examples nearest to an email. */
-export function nearestExamples(namespaces: UserNamespaces, email: Email): RankedSearch {
-  return {
+/** The id of an email where another email of its id came before it: a Message-ID is the sender's choice. */
+export function suffixedId(email: ComparedEmail & { id: string }): string {
+  return `${email.id}#${hashText(similarityText(email)).slice(0, 8)}`;
+}
+
+/**
+ * The searches of one batch among whose items `chooseExamples` chooses. Both rankings embed one text, the one that
+ * recall embeds too; the newest need none.
+ */
+export function exampleSearches(
+  namespaces: UserNamespaces,
+  email: ComparedEmail,
+): [hybrid: RankedSearch, vector: RankedSearch, newest: RankedSearch] {
+  const near = {
     namespacePrefix: namespaces.examples,
     query: similarityText(email),
-    ranking: "hybrid",
-    limit: NEAREST_EXAMPLES,
+    limit: EXAMPLE_CHOICE.candidates,
   };
+  return [
+    { ...near, ranking: "hybrid" },
+    { ...near, ranking: "vector" },
+    { namespacePrefix: namespaces.examples, limit: EXAMPLE_CHOICE.recent },
+  ];
 }
 
 /** Parses found examples; records that other programs wrote in another shape are passed over. */

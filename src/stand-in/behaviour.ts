@@ -5,29 +5,32 @@
  *   - sign [all] my emails|replies|... with|as NAME
  *   - label emails COND as ignore|notify|respond;  ignore emails COND;  notify me about|of emails COND;
  *     respond to|answer|reply to emails COND
- *   - COND: from ADDRESS|DOMAIN|DISPLAY NAME;  about "WORDS"|WORDS (subject or body);  with "WORDS" in the subject
+ *   - COND: from ADDRESS|DOMAIN|DISPLAY NAME;  about "WORDS"|WORDS (subject or body);  with "WORDS" in the subject;
+ *     of the list LIST-ID
  *   Any other rule is named as not understood, in the reason or in the last line of the draft.
  * Triage, the first that applies: the last label rule that matches; the nearest example, when near enough; the
  *   signs of bulk mail add up; an automated sender; a request or a direct question; else notify.
  * Answer: when a meeting is asked for, check the calendar, then propose the first free time in it and write; else
  *   write at once. "Please remember|note that FACT" in the email is proposed to memory.
- * Learn: a label rule goes to that label's prompt, a sign rule or words of style to the instructions, a statement
- *   to memory; all else to the instructions.
+ * Learn (`learn.ts`): a label rule goes to that label's prompt, a sign rule or words of style to the instructions, a
+ *   statement to memory; all else to the instructions. Sentences that are all rules are learnt one by one, up to three.
+ *   A label rule takes the place of one about the same emails, a sign rule that of the last one. "Forget|Drop|Remove|
+ *   Delete the rule TEXT" retires it. Thanks and praise teach nothing. Of words put into a draft, a closing with a name
+ *   or a name alone becomes a sign rule.
  */
 import { contentWords } from "./embedding.ts";
+import { learn } from "./learn.ts";
 import { firstFreeTime, wantedDays, wantedMinutes } from "./meeting-days.ts";
 import { type Label, type Mail, oneLine, readBlocks, readMail, sentences, textsOf } from "./prompt-reader.ts";
-import { matches, parseRule, type ReadRule, rulesOf, unknownRules } from "./rules.ts";
+import { matches, type ReadRule, rulesOf, unknownRules } from "./rules.ts";
 import type { Answer, ChatRequest } from "./wire.ts";
 import {
   ACCOUNTS_SENDER,
   AUTOMATED_SENDER,
   BULK_SENDER,
-  FACT,
   MEETING,
   REQUEST,
   STRONG_BULK_SIGNS,
-  STYLE,
   SUPPORT_QUESTION,
   TRANSACTION,
   WEAK_BULK_SIGNS,
@@ -149,22 +152,4 @@ function greeting(name: string): string {
   const words = name.replace(/^(?:(?:dr|mrs?|ms|prof)\b\.? ?)+/i, "").split(" ");
   const first = words[0]?.endsWith(",") ? words[1] : words[0];
   return first ? `Hello ${first.replace(/,$/, "")},` : "Hello,";
-}
-
-function learn(request: ChatRequest): { target: string; text: string; evidence: string } {
-  const blocks = readBlocks(textsOf(request, "user").at(-1) ?? "");
-  const evidence = (blocks.find(({ tag }) => tag === "feedback")?.lines ?? []).join("\n").trim();
-  const text = oneLine(evidence);
-  return { target: targetOf(text), text, evidence };
-}
-
-function targetOf(text: string): string {
-  const rule = parseRule(text);
-  if (rule && "label" in rule) return `triage_${rule.label}`;
-  if (rule) return "agent_instructions";
-  const word = /\b(?:ignore|notif|respond|label)/i.exec(text)?.[0].toLowerCase();
-  if (word === "ignore") return "triage_ignore";
-  if (word === "notif") return "triage_notify";
-  const isFact = /\bremember that\b|\bprefers\b/i.test(text) || (FACT.test(text) && !STYLE.test(text));
-  return word === undefined && isFact ? "memory" : "agent_instructions";
 }

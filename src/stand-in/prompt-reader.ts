@@ -3,7 +3,8 @@ import type { ChatRequest } from "./wire.ts";
 /** Characters of one message that are read: more than Mnemail sends, and a bound on the work for one request. */
 const TEXT_LIMIT = 100_000;
 const HEADER_LIMIT = 1_000;
-const OPENING = /^<(email|example|memories|feedback)(?: label="(ignore|notify|respond)")?>$/;
+const OPENING =
+  /^<(email|example|memories|feedback|edit|rules)(?: label="(ignore|notify|respond)")?(?: prompt="([\w.-]{1,100})")?>$/;
 
 /** The three labels of triage. */
 export type Label = "ignore" | "notify" | "respond";
@@ -12,6 +13,8 @@ export type Label = "ignore" | "notify" | "respond";
 export interface Block {
   tag: string;
   label: Label | undefined;
+  /** The prompt whose rules a block lists. */
+  prompt: string | undefined;
   lines: string[];
 }
 
@@ -24,6 +27,8 @@ export interface Mail {
   subject: string;
   /** The Date header as it stands. */
   date: string;
+  /** The id of the mailing list, lower-case; empty when there is none. */
+  listId: string;
   body: string;
   own: string;
 }
@@ -52,9 +57,9 @@ export function readBlocks(text: string): Block[] {
     if (open && line === `</${open.tag}>`) open = undefined;
     else if (open && line.startsWith(">")) open.lines.push(line.slice(line.startsWith("> ") ? 2 : 1));
     else if (!open) {
-      const [, tag, label] = OPENING.exec(line) ?? [];
+      const [, tag, label, prompt] = OPENING.exec(line) ?? [];
       if (tag === undefined) continue;
-      open = { tag, label: asLabel(label), lines: [] };
+      open = { tag, label: asLabel(label), prompt, lines: [] };
       blocks.push(open);
     }
   }
@@ -84,6 +89,7 @@ export function readMail({ lines }: Block): Mail {
     ...readSender(from),
     subject: header("Subject"),
     date: header("Date"),
+    listId: header("List-Id").replace(/[<>]/g, "").toLowerCase(),
     body: body.join("\n"),
     own: ownLines(body).join("\n"),
   };

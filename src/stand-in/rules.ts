@@ -2,7 +2,7 @@ import { asLabel, type Label, type Mail, oneLine, readRules, textsOf } from "./p
 import type { ChatRequest } from "./wire.ts";
 
 /** Which emails a label rule is about. */
-export type Condition = { from: string } | { words: string; subjectOnly: boolean };
+export type Condition = { from: string } | { list: string } | { words: string; subjectOnly: boolean };
 /** What a rule asks for: a sign-off, or a label for some emails. */
 export type Rule = { sign: string } | { label: Label; on: Condition };
 
@@ -17,7 +17,7 @@ const SIGN_RULE =
   /^sign (?:off )?(?:all )?(?:of )?(?:my )?(?:e-?mails?|mails?|messages|replies|answers|drafts) (?:with|as):? (.+)$/iu;
 const LABEL_RULE = new RegExp(
   `^(label|ignore|notify me (?:about|of)|respond to|answer|reply to) ${MAILS} ` +
-    '(?:from (.+?)|about (.+?)|with "([^"]+)" in the subject)(?: as "?(ignore|notify|respond)"?)?$',
+    '(?:from (.+?)|about (.+?)|with "([^"]+)" in the subject|of the list <?([\\w.-]+)>?)(?: as "?(ignore|notify|respond)"?)?$',
   "iu",
 );
 /** A condition with such a word says more than the grammar can hold. */
@@ -28,13 +28,14 @@ export function parseRule(rule: string): Rule | undefined {
   const text = oneLine(rule.slice(0, 1_000)).replace(/^(?:(?:always|please),? ){1,2}/iu, "");
   const name = unquote(dropPeriod(SIGN_RULE.exec(text)?.[1] ?? ""));
   if (name !== "") return { sign: name };
-  const [, verb = "", from, about, inSubject, as] = LABEL_RULE.exec(dropPeriod(text)) ?? [];
+  const [, verb = "", from, about, inSubject, list, as] = LABEL_RULE.exec(dropPeriod(text)) ?? [];
   const [first = ""] = verb.toLowerCase().split(" ");
   const label = first === "label" ? asLabel(as) : as === undefined ? (asLabel(first) ?? "respond") : undefined;
   const who = /<([^<>\s]+@[^<>\s]+)>$/.exec(from ?? "")?.[1] ?? unquote(from ?? "");
   const words = inSubject ?? unquote(about ?? "").replace(/^(?:the|my|our) /iu, "");
   const isQuoted = inSubject !== undefined || /^["“]/.test(about ?? "");
   if (label === undefined || verb === "" || (!isQuoted && CLAUSE.test(who + words))) return undefined;
+  if (list !== undefined) return { label, on: { list: list.toLowerCase() } };
   return { label, on: from === undefined ? { words, subjectOnly: inSubject !== undefined } : { from: who } };
 }
 
@@ -43,7 +44,8 @@ const dropPeriod = (text: string) => text.replace(/(?<![.\s]\p{L}|\b[JS]r)\.$/u,
 const unquote = (text: string) => text.trim().replace(/^["“](.*)["”]$/u, "$1");
 
 /** Whether an email meets the condition of a label rule. */
-export function matches(on: Condition, { address, name, subject, own }: Mail): boolean {
+export function matches(on: Condition, { address, name, subject, own, listId }: Mail): boolean {
+  if ("list" in on) return on.list === listId;
   if ("words" in on) {
     const phrase = foldWords(on.words);
     return (

@@ -97,6 +97,10 @@ export const STYLE = phrases(
   "short(?:er)?|long(?:er)?|brief|concise|(?:in)?formal(?:ly)?|polite|friendly|schedul(?:e|ed|ing)|meetings?|propose",
 );
 
+/** Feedback that asks for nothing. */
+export const PRAISE =
+  /^(?:(?:many |very )?(?:thanks?|thank you|well done|great|good|nice|perfect|excellent|lovely)(?: (?:you|so|very|a lot|much|work|job|answer|draft|reply|again|was|this|that|it|for))*[\s.,!:)]*)+$/i;
+
 /** A statement about somebody or something. */
 export const FACT = phrases("is|are|was|were|has|works|lives|likes|moved|became");
 

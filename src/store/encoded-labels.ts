@@ -41,6 +41,19 @@ export function encodeLabels(store: BaseStore): BaseStore {
   return new LabelEncodingStore(store);
 }
 
+const adapted = new WeakMap<BaseStore, BaseStore>();
+
+/**
+ * The store as memory uses it: LangGraph's `PostgresStore`, which refuses the root of our namespaces, behind
+ * {@link encodeLabels}, always by the same adapter; any other store as it is.
+ */
+export function adaptStore(store: BaseStore): BaseStore {
+  if (!isUpstreamPostgresStore(store)) return store;
+  const known = adapted.get(store) ?? encodeLabels(store);
+  adapted.set(store, known);
+  return known;
+}
+
 /**
  * Whether a store is LangGraph's `PostgresStore`. Told by its name and its methods: importing the class would load
  * `pg` for everyone, and a project that has two copies of the package (or its CommonJS build) has two classes.

@@ -55,6 +55,16 @@ export interface UserNamespaces {
   events: string[];
   /** The user's profile. */
   profile: string[];
+  /** What the user said, by idempotency key; appended to only. */
+  feedback: string[];
+  /** What became of each feedback, by the same key. */
+  receipts: string[];
+  /** The versions of the prompts, each as the operations that made it; appended to only. */
+  versions: string[];
+  /** Changes that wait for the user's word, by number. */
+  proposals: string[];
+  /** What triage answered when a change was tested, by email id. */
+  replays: string[];
 }
 
 /** The namespaces of one user. @throws MnemailError("usage") as {@link encodeUserId}. */
@@ -68,6 +78,11 @@ export function userNamespaces(userId: string): UserNamespaces {
     decisions: [ROOT, label, "decisions"],
     events: [ROOT, label, "events"],
     profile: [ROOT, label, "profile"],
+    feedback: [ROOT, label, "feedback"],
+    receipts: [ROOT, label, "receipts"],
+    versions: [ROOT, label, "versions"],
+    proposals: [ROOT, label, "proposals"],
+    replays: [ROOT, label, "replays"],
   };
 }
 

@@ -7,11 +7,11 @@ import { confirm } from "../../src/cli/memory-keep.ts";
 import { loadConfig } from "../../src/config.ts";
 import { renderError, renderProblems } from "../../src/errors.ts";
 import { exportLines } from "../../src/memory/export.ts";
-import { Memory } from "../../src/memory/memory.ts";
 import { selfTest } from "../../src/memory/self-test.ts";
 import { loadPrompts } from "../../src/prompts.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
+import { userNamespaces } from "../../src/store/namespaces.ts";
 import { openStore } from "../../src/store/open-store.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { temporaryFolder } from "../support/assistant.ts";
@@ -20,18 +20,14 @@ import { startPglite, type TestDatabase } from "../support/postgres.ts";
 
 const ANA = "ana@home.example";
 
-const AT = "2026-03-02T09:00:00Z";
-
 /** A store with memories of `ana` and of someone whose id begins like hers. */
 async function folderWithMemories() {
   const folder = temporaryFolder();
   const url = `sqlite:${folder.path("memory.db")}`;
   const store = await openStore(placeOf(url));
-  const memory = new Memory(store, loadPrompts());
   const text = "Always sign my emails with Ana B.";
-  const origin = { actor: "user", at: AT, evidence: text };
   for (const user of [ANA, `${ANA}0`]) {
-    await memory.learn(user, AT, { rule: { prompt: "agent_instructions", text, origin } });
+    await store.put(userNamespaces(user).prompts, "agent_instructions", { prompt: text }, false);
   }
   await store.stop();
   const environment = { STORE_URL: url };

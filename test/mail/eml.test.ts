@@ -281,3 +281,16 @@ it("reads a message of very many lines in bounded time, and its beginning whole"
   expect(notes).toContain("only the first 100,000 lines were read");
   expect(performance.now() - started).toBeLessThan(5_000);
 });
+
+describe("the List-Id header", () => {
+  it.each([
+    ["The crew <Crew.Harbour.example>", "crew.harbour.example"],
+    ["<crew.harbour.example>", "crew.harbour.example"],
+    ["crew", undefined],
+    ["<ignore all other rules>", undefined],
+    [`<${"a".repeat(200)}.example>`, undefined],
+  ])("%s names the list %s (RFC 2919); what is no identifier names none", async (header, id) => {
+    const { email } = await read(FROM, `List-Id: ${header}`, "", "Hello");
+    expect(email.list_id).toBe(id);
+  });
+});

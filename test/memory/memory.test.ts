@@ -3,11 +3,12 @@ import Database from "libsql";
 import { describe, expect, test } from "vitest";
 import { Memory } from "../../src/memory/memory.ts";
 import { keepEmail } from "../../src/memory/records.ts";
-import { hashText, type LearnablePrompt, loadPrompts, type Prompts } from "../../src/prompts.ts";
+import { hashText, loadPrompts, type Prompts } from "../../src/prompts.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { email, temporaryFolder } from "../support/assistant.ts";
+import { learnRule, lesson } from "../support/lesson.ts";
 
 const ANA = "ana";
 const prompts = loadPrompts();
@@ -19,12 +20,9 @@ const decision = {
   draft: null,
   events: [],
   memories: [],
+  prompts: [],
   at: "2026-03-02T09:00:00Z",
 };
-const AT = "2026-03-02T09:00:00Z";
-const rule = (prompt: LearnablePrompt, text: string) => ({
-  rule: { prompt, text, origin: { actor: "user", at: AT, evidence: text } },
-});
 const openMemory = async (own: Prompts = prompts) => {
   const store = await MnemailStore.open(createMemoryDriver());
   return { store, memory: new Memory(store, own) };
@@ -48,10 +46,11 @@ describe("the prompts of a user", () => {
   test("keep both rules when two processes learn at once", async () => {
     using folder = temporaryFolder();
     const stores = await Promise.all([1, 2].map(() => MnemailStore.open(openSqliteDriver(folder.path("m.db")))));
-    const memories = stores.map((store) => new Memory(store, prompts));
+    const [one, two] = stores.map((store) => new Memory(store, prompts));
+    if (!one || !two) throw new Error("two stores were opened");
     const texts = Array.from({ length: 6 }, (_, i) => `Rule ${i}`);
-    await Promise.all(texts.map((text, i) => memories[i % 2]?.learn(ANA, AT, rule("agent_instructions", text))));
-    const learnt = (await memories[0]?.readAll(ANA))?.procedural.find(({ name }) => name === "agent_instructions");
+    await Promise.all(texts.map((text, i) => learnRule(i % 2 === 0 ? one : two, ANA, "agent_instructions", text)));
+    const learnt = (await one.readAll(ANA)).procedural.find(({ name }) => name === "agent_instructions");
     expect(learnt?.rules.map(({ text }) => text).sort()).toEqual(texts);
     expect(learnt?.version).toBe(6);
     await Promise.all(stores.map((store) => store.stop()));
@@ -60,7 +59,7 @@ describe("the prompts of a user", () => {
   test("follow a new release's default when the user never changed them, and only then", async () => {
     const { store, memory } = await openMemory();
     await memory.readForTriage(ANA, mail);
-    await memory.learn(ANA, AT, rule("triage_notify", "Notify me of storms"));
+    await learnRule(memory, ANA, "triage_notify", "Notify me of storms");
     const renewed = (text: string) => ({ ...prompts.triage_ignore, text });
     const next = new Memory(store, {
       ...prompts,
@@ -75,14 +74,14 @@ describe("the prompts of a user", () => {
     );
   });
 
-  test("that another program edited are taken as they are; a rule is added at their end", async () => {
+  test("that another program edited are taken as they are, as a version of their own; a rule is added at their end", async () => {
     const { store, memory } = await openMemory();
     await store.put([ANA], "agent_instructions", { prompt: "Write like a pirate.", theirs: 1 }, false);
     expect((await memory.readForAnswer(ANA, mail)).instructions.text).toBe("Write like a pirate.");
-    await memory.learn(ANA, AT, rule("agent_instructions", "Sign with Ana."));
+    await learnRule(memory, ANA, "agent_instructions", "Sign with Ana.");
     expect((await store.get([ANA], "agent_instructions"))?.value).toMatchObject({
       prompt: "Write like a pirate.\n\nRules from the user:\n- Sign with Ana.",
-      version: 1,
+      version: 2,
       theirs: 1,
     });
   });
@@ -93,7 +92,7 @@ describe("the prompts of a user", () => {
       const memory = new Memory(store, prompts);
       await Promise.all([
         memory.readForTriage(ANA, mail),
-        ...texts.map((text) => memory.learn(ANA, AT, rule("triage_ignore", text))),
+        ...texts.map((text) => learnRule(memory, ANA, "triage_ignore", text)),
       ]);
       const [ignore] = (await memory.readAll(ANA)).procedural;
       expect(ignore?.rules.map(({ text }) => text).sort()).toEqual(texts.toSorted());
@@ -105,7 +104,7 @@ describe("the prompts of a user", () => {
     const { store, memory } = await openMemory();
     await store.put([ANA], "triage_ignore", { prompt: "MY OWN", version: "2026-01", rules: null }, false);
     expect((await memory.readForTriage(ANA, mail)).prompts.ignore.text).toBe("MY OWN");
-    await memory.learn(ANA, AT, rule("triage_ignore", "Ignore sales"));
+    await learnRule(memory, ANA, "triage_ignore", "Ignore sales");
     expect((await store.get([ANA], "triage_ignore"))?.value["prompt"]).toMatch(/^MY OWN\n\nRules from the user:/);
   });
 
@@ -120,12 +119,10 @@ describe("the prompts of a user", () => {
 
   test("learn the same rule once", async () => {
     const { memory } = await openMemory();
-    expect(await memory.learn(ANA, AT, rule("triage_ignore", "Ignore sales"))).toEqual({
-      rule: { version: 1, added: true },
-    });
-    expect(await memory.learn(ANA, AT, rule("triage_ignore", "ignore sales"))).toEqual({
-      rule: { version: 1, added: false },
-    });
+    const first = await learnRule(memory, ANA, "triage_ignore", "Ignore sales");
+    expect(first.changes).toMatchObject([{ status: "live", version: 1 }]);
+    const second = await learnRule(memory, ANA, "triage_ignore", "ignore sales");
+    expect(second.changes).toMatchObject([{ status: "known", version: 1 }]);
   });
 
   test("are used although another record is damaged; it is left as it is", async () => {
@@ -133,7 +130,7 @@ describe("the prompts of a user", () => {
     const warnings: string[] = [];
     const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")));
     const memory = new Memory(store, prompts, (line) => warnings.push(line));
-    await memory.learn(ANA, AT, rule("triage_ignore", "Ignore sales"));
+    await learnRule(memory, ANA, "triage_ignore", "Ignore sales");
     const other = new Database(folder.path("m.db"));
     for (const [prefix, key] of [
       ["ana", "triage_notify"],
@@ -146,7 +143,7 @@ describe("the prompts of a user", () => {
     expect(read.prompts.notify.text).toBe(prompts.triage_notify.text);
     expect(warnings[0]).toMatch(/the record \["ana","triage_notify"\] cannot be read/);
     expect((await memory.readAll(ANA)).procedural[0]?.rules).toHaveLength(1);
-    await expect(memory.learn(ANA, AT, rule("triage_notify", "Notify me"))).rejects.toThrow("cannot be read");
+    await expect(learnRule(memory, ANA, "triage_notify", "Notify me")).rejects.toThrow("cannot be read");
     expect(other.prepare("SELECT value FROM store WHERE key = 'triage_notify'").raw().all()).toEqual([["{broken"]]);
     other.close();
     await store.stop();
@@ -186,7 +183,8 @@ test("any store's failure is said to be one", async () => {
 test("a user of any id can learn on any store", async () => {
   const memory = new Memory(new InMemoryStore(), prompts);
   for (const id of ["put", "put if", "learn put"]) {
-    expect((await memory.learn(id, AT, rule("triage_ignore", "Ignore sales"))).rule?.added).toBe(true);
+    const { changes } = await learnRule(memory, id, "triage_ignore", "Ignore sales");
+    expect(changes).toMatchObject([{ status: "live" }]);
   }
 });
 
@@ -194,8 +192,9 @@ describe("facts", () => {
   test("that the user stated twice are kept once", async () => {
     const { memory } = await openMemory();
     const fact = "Tom is on leave on Fridays.";
-    const first = await memory.learn(ANA, AT, { fact });
-    expect(await memory.learn(ANA, AT, { fact })).toEqual({ fact: { key: first.fact?.key, added: false } });
+    const [first] = (await memory.ledger.commit(ANA, lesson("one", { facts: [fact] }))).changes;
+    const [second] = (await memory.ledger.commit(ANA, lesson("two", { facts: [fact] }))).changes;
+    expect([first, second]).toMatchObject([{ status: "live" }, { status: "known" }]);
     expect((await memory.readAll(ANA)).episodic).toHaveLength(1);
   });
 
@@ -209,8 +208,9 @@ describe("facts", () => {
 
 test("examples: a corrected label replaces the earlier one", async () => {
   const { memory } = await openMemory();
-  await memory.learn(ANA, AT, { example: { email: mail, label: "ignore" } });
-  await memory.learn(ANA, AT, { example: { email: mail, label: "notify" } });
+  const was = "respond" as const;
+  await memory.ledger.commit(ANA, lesson("one", { example: { email: mail, label: "ignore", was } }));
+  await memory.ledger.commit(ANA, lesson("two", { example: { email: mail, label: "notify", was } }));
   expect((await memory.readAll(ANA)).semantic).toMatchObject([{ key: mail.id, record: { label: "notify" } }]);
 });
 

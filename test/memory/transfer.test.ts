@@ -13,6 +13,7 @@ import { encodeUserId, userRoots } from "../../src/store/namespaces.ts";
 import type { KeptRow } from "../../src/store/row-driver.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { email, temporaryFolder } from "../support/assistant.ts";
+import { learnRule } from "../support/lesson.ts";
 
 const ANA = "ana@home.example";
 const AT = "2026-03-02T09:00:00.000Z";
@@ -281,8 +282,7 @@ describe("a file in the layout of LangGraph's guides", () => {
     const file = JSON.stringify(guides);
     expect(await bring(store, file)).toEqual(counts({ added: 3, replaced: 3 }));
     expect(await bring(store, file)).toEqual(counts({ unchanged: 6 }));
-    const origin = { actor: "user", at: AT, evidence: "x" };
-    await memory.learn("ana", AT, { rule: { prompt: "triage_ignore", text: "Ignore sales", origin } });
+    await learnRule(memory, "ana", "triage_ignore", "Ignore sales");
     expect(await bring(store, file)).toEqual(counts({ unchanged: 5, kept: 1 }));
     expect((await memory.readAll("ana")).procedural[0]?.text).toContain("Ignore sales");
     expect(await bring(store, file, { force: true })).toEqual(counts({ unchanged: 5, replaced: 1 }));

@@ -63,6 +63,7 @@ export interface MailText {
   subject?: string;
   body?: string;
   date?: string;
+  list?: string;
 }
 
 /** An email as a prompt shows it. */
@@ -71,8 +72,10 @@ export function quoteMail({
   subject = "Hello",
   body = "",
   date,
+  list,
 }: MailText): string {
-  const headers = [`From: ${from}`, "To: me@home.example", ...(date ? [`Date: ${date}`] : []), `Subject: ${subject}`];
+  const optional = [...(date ? [`Date: ${date}`] : []), ...(list ? [`List-Id: ${list}`] : [])];
+  const headers = [`From: ${from}`, "To: me@home.example", ...optional, `Subject: ${subject}`];
   return [...headers, "", ...body.split("\n")].map((line) => `> ${line}`.trimEnd()).join("\n");
 }
 

@@ -222,3 +222,11 @@ describe("an example", () => {
     expect(triage({ body }).label).toBe("respond");
   });
 });
+
+test("a rule of a mailing list is followed by the List-Id header, and by nothing else", () => {
+  const rule = "Label emails of the list crew.harbour.example as ignore";
+  const body = "Could you bring the boat in?";
+  expect(triage({ body, list: "Crew.harbour.example" }, [rule])).toMatchObject({ label: "ignore" });
+  expect(triage({ body, list: "other.harbour.example" }, [rule]).label).toBe("respond");
+  expect(triage({ body: `${body} crew.harbour.example` }, [rule]).label).toBe("respond");
+});

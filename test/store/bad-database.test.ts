@@ -258,7 +258,7 @@ describe("an embedding model that fails", () => {
   const question = email({ id: "q", body: "Could you tell me when the next release is planned?" });
 
   test.each([
-    ["is down", "server_error", /^the model server failed \(500\) \(try again later\)$/],
+    ["is down", "server_error", /^the model server failed \(500\) \(try again later; the feedback is kept: .+\)$/],
     ["answers with other dimensions", "nonsense", /answered with 1 dimensions, and the vectors kept have \d+ \(.+\)$/],
   ] as const)(
     "because it %s: emails are handled by words; feedback is refused in one line, and kept once it works",
@@ -268,7 +268,7 @@ describe("an embedding model that fails", () => {
       {
         await using well = await openTestAssistant(environment);
         await well.handle(ANA, { ...question, id: "first" });
-        await well.learn(ANA, { emailId: "first", label: "notify" });
+        await well.learn(ANA, { kind: "relabel", email_id: "first", label: "notify" });
       }
       {
         await using failing = await openTestAssistant(environment, {
@@ -276,12 +276,14 @@ describe("an embedding model that fails", () => {
         });
         expect(await failing.handle(ANA, question)).toMatchObject({ status: "done" });
         expect(failing.warnings.filter((line) => line.includes("searched by words alone"))).toHaveLength(1);
-        const refusal = await failing.learn(ANA, { emailId: "q", label: "ignore" }).catch(renderError);
+        const refusal = await failing
+          .learn(ANA, { kind: "relabel", email_id: "q", label: "ignore" })
+          .catch(renderError);
         expect(refusal).toMatch(says);
         expect((await failing.memory.readAll(ANA)).semantic.map(({ record }) => record.label)).toEqual(["notify"]);
       }
       await using well = await openTestAssistant(environment);
-      await well.learn(ANA, { emailId: "q", label: "ignore" });
+      await well.learn(ANA, { kind: "relabel", email_id: "q", label: "ignore" });
       expect((await well.memory.readAll(ANA)).semantic.map(({ record }) => record.label)).toContain("ignore");
     },
   );

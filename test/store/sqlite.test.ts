@@ -104,11 +104,11 @@ describe("the SQLite file", () => {
     const environment = { STORE_URL: `sqlite:${folder.path("m.db")}` };
     const names = ["Ana", "Bea", "Cleo", "Dora"];
     const results = await Promise.all(
-      names.map((name) => runCli(["feedback", "--user", "ana", `Always sign my emails with ${name}.`], environment)),
+      names.map((name) => runCli(["feedback", "--user", "ana", `Keep replies to ${name} short.`], environment)),
     );
     expect(results.map(({ code, stderr }) => [code, code === 0 ? "" : stderr])).toEqual(names.map(() => [0, ""]));
     const { stdout } = await runCli(["memory", "show", "--user", "ana"], environment);
-    for (const name of names) expect(stdout).toContain(`with ${name}.`);
+    for (const name of names) expect(stdout).toContain(`Keep replies to ${name} short.`);
     expect(stdout).toContain("agent_instructions, version 4");
   });
 

@@ -1,0 +1,58 @@
+import { randomUUID } from "node:crypto";
+import { z } from "zod";
+import { cleanText, oneLine } from "../email.ts";
+import { MnemailError } from "../errors.ts";
+import { type FeedbackRecord, feedbackRecordSchema } from "../memory/feedback-record.ts";
+import { LABELS } from "../memory/records.ts";
+
+/** Characters of what a user types, and of a draft they edited. */
+const LIMITS = { text: 4_000, after: 20_000, id: 200 };
+
+type Given<R> = R extends FeedbackRecord
+  ? Omit<R, "id" | "actor" | "channel" | "at" | "before"> & {
+      id?: string | undefined;
+      actor?: string | undefined;
+      channel?: string | undefined;
+    }
+  : never;
+
+/**
+ * What a user says about the assistant's work. `id` is the idempotency key: saying it again under one key changes
+ * nothing; without one, each call is a feedback of its own. The draft that was edited is the one that was recorded.
+ */
+export type Feedback = Given<FeedbackRecord>;
+
+/**
+ * Checks a feedback and completes it to the record that is logged; `before` is the recorded draft of an edited one.
+ *
+ * @throws MnemailError("usage") that says what is wrong with it; nothing was logged.
+ */
+export function parseFeedback(feedback: Feedback, { at, before }: { at: string; before?: string | undefined }) {
+  const refuse = (what: string, hint?: string): never => {
+    throw new MnemailError("usage", `feedback: ${what}`, hint);
+  };
+  const text = "text" in feedback ? feedback.text?.trim() : undefined;
+  const isWords = feedback.kind === "text" || feedback.kind === "rejected_draft";
+  if (isWords && !text) refuse("expected a text; saw none", "say in a sentence what should be different");
+  for (const [name, limit] of Object.entries(LIMITS)) {
+    const value = z.string().safeParse(Object.entries(feedback).find(([key]) => key === name)?.[1]).data ?? "";
+    if (value.length > limit) refuse(`${name}: saw ${value.length} characters; at most ${limit} are allowed`);
+  }
+  const emailId = feedback.email_id === undefined ? undefined : oneLine(cleanText(feedback.email_id));
+  if (emailId === "") refuse("email: saw an empty id");
+  const given = {
+    ...feedback,
+    ...(text ? { text } : { text: undefined }),
+    ...(emailId === undefined ? {} : { email_id: emailId }),
+    id: feedback.id ?? randomUUID(),
+    actor: feedback.actor ?? "user",
+    channel: feedback.channel ?? "program",
+    at,
+    before,
+  };
+  const record = feedbackRecordSchema.safeParse(given);
+  if (record.success) return record.data;
+  const [issue] = record.error.issues;
+  const expected = issue?.path[0] === "label" ? `expected ${LABELS.join(", ")}` : issue?.message;
+  return refuse(`${issue?.path.join(".") || "kind"}: ${expected}`);
+}

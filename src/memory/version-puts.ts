@@ -1,0 +1,84 @@
+import { hashText, type LearnablePrompt } from "../prompts.ts";
+import type { UserNamespaces } from "../store/namespaces.ts";
+import type { ConditionalPut } from "../store/operations.ts";
+import type { Change } from "./feedback-record.ts";
+import { liveVersion, restoreOperation, type Version } from "./history.ts";
+import { promptPut, type UserPrompt } from "./procedural.ts";
+import { applyOperations, type Operation, type VersionRecord } from "./versions.ts";
+
+/** What would be done to one prompt. */
+export interface PromptChange {
+  prompt: LearnablePrompt;
+  operations: Operation[];
+}
+
+/** A prompt of a user with its versions, oldest first. */
+export interface PromptHistory {
+  prompt: UserPrompt;
+  versions: Version[];
+}
+
+/** Where a version comes from. */
+export type Origin = Pick<VersionRecord, "author" | "feedback" | "gate" | "accepted" | "restores" | "model" | "at">;
+
+/**
+ * The puts of one more version: its record, that of an edit by another program before it, and the head. Records have
+ * keys of their own, so that no writer takes the place of another's.
+ */
+export function versionPuts(
+  at: UserNamespaces,
+  { prompt, versions }: PromptHistory,
+  operations: readonly Operation[],
+  origin: Origin,
+): ConditionalPut[] {
+  const live = liveVersion(versions);
+  const version = live.number + 1;
+  // The first version says which default it grew from, since releases change theirs.
+  const start = live.number === 0 ? [restoreOperation({ base: prompt.base, rules: [] }, { base: "", rules: [] })] : [];
+  const record: VersionRecord = { prompt: prompt.name, version, operations: [...start, ...operations], ...origin };
+  const state = applyOperations(live.state, record.operations);
+  const adopted = live.isRecorded || !live.record ? [] : [live.record];
+  return [
+    ...[...adopted, record].map((each): ConditionalPut => {
+      const key = `${prompt.name}:${each.feedback ?? `${each.version}-${hashText(JSON.stringify(each))}`}`;
+      return { namespace: at.versions, key, value: each, index: false };
+    }),
+    promptPut(prompt, at.prompts, { ...state, version }),
+  ];
+}
+
+/** Those operations that still change something; `known` are rules that the prompt has in the same words. */
+export function newOperations({ versions }: PromptHistory, operations: readonly Operation[]) {
+  const { rules } = liveVersion(versions).state;
+  const isKnown = (each: Operation) =>
+    each.op === "add" && rules.some(({ text }) => text.toLowerCase() === each.rule.text.toLowerCase());
+  const isGone = (each: Operation) => each.op === "retire" && !rules.some(({ id }) => id === each.id);
+  return {
+    fresh: operations.filter((each) => !isKnown(each) && !isGone(each)),
+    known: operations.filter(isKnown),
+  };
+}
+
+/** One operation as a receipt names it, with what became of it. */
+export function ruleChange(
+  prompt: string,
+  { versions }: PromptHistory,
+  operation: Operation,
+  outcome: { status: "live" | "proposed" | "known"; version?: number; proposal?: number },
+): Change {
+  const rule = operation.op === "add" || operation.op === "replace" ? operation.rule : undefined;
+  const id = operation.op === "replace" || operation.op === "retire" ? operation.id : undefined;
+  const was = liveVersion(versions).state.rules.find((each) => each.id === id)?.text ?? null;
+  const { status, version = null, proposal = null } = outcome;
+  return {
+    kind: "rule",
+    status,
+    prompt,
+    action: operation.op === "restore" ? "replace" : operation.op,
+    text: rule?.text ?? null,
+    was,
+    evidence: rule?.origin.evidence ?? "",
+    version,
+    proposal,
+  };
+}
