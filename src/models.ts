@@ -9,6 +9,9 @@ import { count } from "./meter.ts";
 import { startStandIn } from "./stand-in/server.ts";
 import { maskUrl } from "./store-config.ts";
 
+/** The name by which records tell that the stand-in answered. */
+const STAND_IN = "stand-in";
+
 /** The models the assistant calls. `embeddings` is absent when memory is searched by words alone. */
 export interface Models {
   chat: ChatOpenAI;
@@ -31,8 +34,8 @@ export async function openModels(config: Config): Promise<OpenModels> {
   if (config.model.kind === "stand-in") {
     const server = await startStandIn({ unref: true });
     return {
-      ...createModels(config, { baseUrl: server.url, apiKey: "stand-in" }),
-      embeddingModel: "stand-in",
+      ...createModels({ ...config, chatModel: STAND_IN }, { baseUrl: server.url, apiKey: STAND_IN }),
+      embeddingModel: STAND_IN,
       description: "the stand-in, which proves wiring and not quality (set OPENAI_API_KEY for a real model)",
       [Symbol.asyncDispose]: () => server.close(),
     };

@@ -8,7 +8,7 @@ export function note(line: string): void {
 /** One JSON document on one line of stdout; characters that steer terminals are escaped. */
 export function printJson(value: unknown): void {
   const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  console.log(JSON.stringify(value).replace(/[\u007f-\u009f\u2028\u2029]/g, escaped));
+  console.log(JSON.stringify(value).replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, escaped));
 }
 
 /** A stranger's text on one line for a terminal: no control characters, at most `limit` characters. */

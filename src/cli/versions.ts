@@ -59,7 +59,7 @@ export async function showBlame(rawOptions: unknown): Promise<number> {
     for (const { id, text, origin } of rules) {
       const version = origins.get(id);
       console.log(`- ${shorten(text, 400)}`);
-      if (version) console.log(`    ${renderOrigin(version)}`);
+      if (version) console.log(`    version ${version.number}: ${renderOrigin(version)}`);
       if (origin.evidence) console.log(`    because of: ${shorten(origin.evidence, 400)}`);
     }
   });
@@ -150,9 +150,9 @@ function renderVersion(version: Version, isLive: boolean): string {
   ].join("\n");
 }
 
-function renderOrigin({ number, record, isRecorded }: Version): string {
+function renderOrigin({ record, isRecorded }: Version): string {
   if (!record) return "the default";
   const { at, author, feedback } = record;
   const by = `${author.actor} by ${author.channel}`;
-  return `version ${number}, ${at}, ${by}${feedback ? `, feedback ${feedback}` : ""}${isRecorded ? "" : " (not yet recorded)"}`;
+  return `${at}, ${by}${feedback ? `, feedback ${feedback}` : ""}${isRecorded ? "" : " (not yet recorded)"}`;
 }

@@ -28,7 +28,8 @@ export async function why(rawOptions: unknown): Promise<number> {
     });
     const { label, reason, model = null, prompts, at, memories } = decision;
     const others = memories.filter(({ kind }) => kind !== "procedural");
-    printJson({ user, id: decision.email.id, at, label, reason, model, prompts, rules, memories: others });
+    const { id, subject, from: sender } = decision.email;
+    printJson({ user, id, subject, from: sender, at, label, reason, model, prompts, rules, memories: others });
     return 0;
   }
   const originOf = (rule: string | undefined) => {
