@@ -4,6 +4,7 @@ import { MnemailError } from "../errors.ts";
 import { liveVersion, originsOf, type Version } from "../memory/history.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { PromptHistory } from "../memory/version-puts.ts";
+import { evidenceOf } from "../memory/versions.ts";
 import { LEARNABLE_PROMPTS, type LearnablePrompt } from "../prompts.ts";
 import { printJson, shorten } from "./output.ts";
 import { renderGate } from "./receipt.ts";
@@ -19,7 +20,9 @@ export async function showHistory(rawOptions: unknown): Promise<number> {
   return withHistory({ user, prompt }, ({ versions, name }) => {
     const newestFirst = versions.toReversed();
     if (json) printJson({ user, prompt: name, versions: newestFirst.map(asJson) });
-    else for (const [i, version] of newestFirst.entries()) console.log(renderVersion(version, i === 0));
+    else
+      for (const [i, version] of newestFirst.entries())
+        console.log(renderVersion(version, newestFirst[i + 1], i === 0));
   });
 }
 
@@ -115,7 +118,8 @@ function numberOf(text: string | undefined): number | undefined {
 
 function asJson({ number, text, record, isRecorded }: Version) {
   const { author, feedback, operations, gate, accepted, restores, model, at } = record ?? {};
-  const parent = number === 0 ? null : number - 1;
+  const parent = record?.parent ?? null;
+  const evidence = evidenceOf(operations ?? []);
   return {
     version: number,
     parent,
@@ -123,6 +127,7 @@ function asJson({ number, text, record, isRecorded }: Version) {
     author,
     feedback,
     operations,
+    evidence,
     gate,
     accepted,
     restores,
@@ -132,13 +137,13 @@ function asJson({ number, text, record, isRecorded }: Version) {
   };
 }
 
-function renderVersion(version: Version, isLive: boolean): string {
+function renderVersion(version: Version, parent: Version | undefined, isLive: boolean): string {
   const { number, record } = version;
   if (!record) return `version 0${isLive ? " (live)" : ""}: the default`;
   const steps = record.operations.flatMap((each): string[] => {
     if (each.op === "add") return [`+ ${each.rule.text}`];
     if (each.op === "replace") return [`~ ${each.rule.text}`];
-    return each.op === "retire" ? [`- rule ${each.id}`] : [];
+    return each.op === "retire" ? [`- ${parent?.state.rules.find(({ id }) => id === each.id)?.text ?? each.id}`] : [];
   });
   const what = record.restores === null ? [] : [`restores version ${record.restores}`];
   const gate = record.gate ? renderGate(record.gate).slice(0, 1) : [];

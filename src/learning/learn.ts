@@ -258,7 +258,7 @@ function byPrompt(changes: readonly PromptChange[]): PromptChange[] {
 }
 
 function toOperation(feedback: FeedbackRecord, { action, rule: id, text, evidence }: Proposal): Operation {
-  if (action === "retire") return { op: "retire", id: id ?? "" };
+  if (action === "retire") return { op: "retire", id: id ?? "", evidence };
   const { actor, at, id: key } = feedback;
   const rule: Rule = { id: ruleId(key, text), text, origin: { actor, at, evidence, feedback: key } };
   return action === "add" ? { op: "add", rule } : { op: "replace", id: id ?? "", rule };

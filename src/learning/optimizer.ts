@@ -111,7 +111,7 @@ function improve<P extends OptimizedPrompt>(prompt: P, proposals: readonly Propo
     .map(({ action, rule: id, text, evidence }): Operation => {
       const added = variablesOf(text).find((name) => !known.has(name));
       if (added !== undefined) refuse(`the rule would add the variable {${added}} to the prompt ${prompt.name}`);
-      if (action === "retire") return { op: "retire", id: id ?? "" };
+      if (action === "retire") return { op: "retire", id: id ?? "", evidence };
       const rule = { id: `r-${randomUUID()}`, text, origin: { actor: "user", at: "", evidence } };
       return action === "add" ? { op: "add", rule } : { op: "replace", id: id ?? "", rule };
     });

@@ -52,7 +52,12 @@ export function relabelChanges(
   const changes = wrong.flatMap((other): PromptChange[] => {
     const retired = rules[other].filter(({ match }) => match && matches(match, email));
     if (retired.length === 0) return [];
-    return [{ prompt: PROMPT_OF[other], operations: retired.map(({ id }) => ({ op: "retire" as const, id })) }];
+    return [
+      {
+        prompt: PROMPT_OF[other],
+        operations: retired.map(({ id }) => ({ op: "retire" as const, id, evidence: email.id })),
+      },
+    ];
   });
   if (rules[label].some(({ match }) => match && matches(match, email))) return { changes, note: undefined };
   const found = support(email, label, labelled);

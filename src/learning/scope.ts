@@ -3,19 +3,20 @@ import type { Operation } from "../memory/versions.ts";
 import { namesIn } from "./check.ts";
 import { matches } from "./relabel.ts";
 
-/** A rule with such a word is about more than the addresses it names. */
-const EXCEPTION =
-  /\b(?:all|any|anyone|anything|else|every|everyone|everything|except|if|instead|like|not|never|no|only|other|others|rest|similar|than|unless|but|without)\b/i;
-/** What stands before a name when the rule is about the mail of that name. */
-const ABOUT_NAME = /\b(?:from|by|of the list)\s+\S*$/i;
+/** A rule with such a word before its names is about more than they are. */
+const MORE =
+  /\b(?:and|anyone|anything|else|except|everyone|everything|if|instead|like|never|no|not|only|or|other|others|rest|similar|than|unless|but|without)\b/i;
+/** The form of a rule that is about the mail of some names and nothing else; each name stands as §. */
+const ABOUT_NAMES =
+  /^[^,;:§]*\b(?:from|by) §(?:(?:,| and|, and| or|, or) (?:from |by )?§)*(?: as "?(?:ignore|notify|respond)"?)?[.!]?$/i;
 
 /** What of an email decides whether a rule is about it. */
 export type ScopedEmail = Pick<KeptEmail, "from" | "to" | "subject" | "body" | "cc" | "list_id">;
 
 /**
- * Which emails a change can affect. A rule that code wrote affects what its match names. A rule in words affects the
- * emails in which one of the addresses or domains stands that it names after "from", "by" or "of the list", as long as
- * it says nothing of exceptions or others. Any other rule may affect every email.
+ * Which emails a change can affect. A rule that code wrote affects what its match names. A rule of the form "… from NAME,
+ * NAME and NAME" affects the emails in which one of these addresses or domains stands. Any other rule may affect every
+ * email.
  */
 export function affectedBy(operations: readonly Operation[], before: readonly Rule[]): (email: ScopedEmail) => boolean {
   const rules = operations.flatMap((each): Rule[] => {
@@ -31,15 +32,8 @@ function scopeOf(rule: Rule): (email: ScopedEmail) => boolean {
   const { match, text } = rule;
   if (match) return (email) => matches(match, { ...email, id: "" });
   const names = namesIn(text);
-  const lower = text.toLowerCase();
-  const isAboutNames = names.every((name) => ABOUT_NAME.test(lower.slice(0, lower.indexOf(name))));
-  if (
-    names.length === 0 ||
-    !isAboutNames ||
-    EXCEPTION.test(text.replace(/\b(?:all|any|every) (?:e-?mails?|mails?|messages?) from\b/gi, ""))
-  ) {
-    return () => true;
-  }
+  const form = names.reduce((rest, name) => rest.replace(name, "§"), text.toLowerCase());
+  if (names.length === 0 || !ABOUT_NAMES.test(form) || MORE.test(form.slice(0, form.indexOf("§")))) return () => true;
   const texts = ({ from, to, cc = "", list_id = "", subject, body }: ScopedEmail) =>
     [from, to, cc, list_id, subject, body].join("\n").toLowerCase();
   return (email) => names.some((name) => texts(email).includes(name.replace(/^@/, "")));

@@ -62,6 +62,7 @@ export function versionsOf(head: UserPrompt, log: readonly LoggedVersion[], isCo
   const record: VersionRecord = {
     prompt: head.name,
     version: Math.max(number + 1, isConditional ? head.version : 0),
+    parent: number,
     operations: [restoreOperation(adopted, state)],
     author: { actor: "another program", channel: "store" },
     feedback: null,

@@ -4,7 +4,7 @@ import type { ConditionalPut } from "../store/operations.ts";
 import type { Change } from "./feedback-record.ts";
 import { liveVersion, restoreOperation, type Version } from "./history.ts";
 import { promptPut, type UserPrompt } from "./procedural.ts";
-import { applyOperations, type Operation, type VersionRecord } from "./versions.ts";
+import { applyOperations, evidenceOf, type Operation, type VersionRecord } from "./versions.ts";
 
 /** What would be done to one prompt. */
 export interface PromptChange {
@@ -35,7 +35,13 @@ export function versionPuts(
   const version = live.number + 1;
   // The first version says which default it grew from, since releases change theirs.
   const start = live.number === 0 ? [restoreOperation({ base: prompt.base, rules: [] }, { base: "", rules: [] })] : [];
-  const record: VersionRecord = { prompt: prompt.name, version, operations: [...start, ...operations], ...origin };
+  const record: VersionRecord = {
+    prompt: prompt.name,
+    version,
+    parent: live.number,
+    operations: [...start, ...operations],
+    ...origin,
+  };
   const state = applyOperations(live.state, record.operations);
   const adopted = live.isRecorded || !live.record ? [] : [live.record];
   return [
@@ -77,7 +83,7 @@ export function ruleChange(
     action: operation.op === "restore" ? "replace" : operation.op,
     text: rule?.text ?? null,
     was,
-    evidence: rule?.origin.evidence ?? "",
+    evidence: evidenceOf([operation]).join(", "),
     version,
     proposal,
   };

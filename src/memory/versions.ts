@@ -10,7 +10,7 @@ import { type Rule, ruleSchema } from "./records.ts";
 export const operationSchema = z.discriminatedUnion("op", [
   z.object({ op: z.literal("add"), rule: ruleSchema }),
   z.object({ op: z.literal("replace"), id: z.string(), rule: ruleSchema }),
-  z.object({ op: z.literal("retire"), id: z.string() }),
+  z.object({ op: z.literal("retire"), id: z.string(), evidence: z.string().default("") }),
   z.object({ op: z.literal("restore"), base: z.string(), rules: z.array(ruleSchema), seen: z.array(z.string()) }),
 ]);
 
@@ -24,12 +24,13 @@ export interface PromptState {
 }
 
 /**
- * One version of a prompt, as the log keeps it under a key of its own: the operations that made it from its parent,
- * which is the version before. `feedback` is the key of what caused it, `restores` the version a rollback went to.
+ * One version of a prompt, as the log keeps it under a key of its own: the operations that made it from its parent.
+ * A rule has its evidence with it. `feedback` is the key of what caused it, `restores` the version a rollback went to.
  */
 export const versionRecordSchema = z.looseObject({
   prompt: z.enum(LEARNABLE_PROMPTS),
   version: z.int().min(1),
+  parent: z.int().min(0),
   operations: z.array(operationSchema),
   author: z.object({ actor: z.string(), channel: z.string() }),
   feedback: z.string().nullable(),
@@ -58,6 +59,15 @@ export const proposalRecordSchema = z.looseObject({
 
 /** See {@link proposalRecordSchema}. */
 export type ProposalRecord = z.infer<typeof proposalRecordSchema>;
+
+/** What each step of a change rests on: the user's words, or the ids of emails they labelled. */
+export function evidenceOf(operations: readonly Operation[]): string[] {
+  return operations.flatMap((each) => {
+    if (each.op === "restore") return [];
+    const evidence = each.op === "retire" ? each.evidence : each.rule.origin.evidence;
+    return evidence === "" ? [] : [evidence];
+  });
+}
 
 /** The state after some operations. Those that name rules which are gone lose nothing: a replacement is then added. */
 export function applyOperations(state: PromptState, operations: readonly Operation[]): PromptState {

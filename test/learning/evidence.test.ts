@@ -127,7 +127,7 @@ describe("a relabel", () => {
       ],
     };
     expect(relabel(from("news@shop.example", "2"), "notify", [], rules).changes).toEqual([
-      { prompt: "triage_ignore", operations: [{ op: "retire", id: "r-1" }] },
+      { prompt: "triage_ignore", operations: [{ op: "retire", id: "r-1", evidence: "2" }] },
     ]);
   });
 

@@ -104,6 +104,16 @@ describe("a rule is tried on the emails whose label the user gave", () => {
     expect((await assistant.memory.readAll(ANA)).semantic).toHaveLength(1);
   });
 
+  test("the email it is about does not count as mended: one other that breaks holds the change", async () => {
+    await using assistant = await openTestAssistant({}, learnsRule);
+    await label(assistant, [[query, "respond"]]);
+    await assistant.handle(ANA, overdue);
+    const said = { kind: "relabel", email_id: "overdue", label: "ignore", text: RULE } as const;
+    const { receipt: held } = await assistant.learn(ANA, said);
+    expect(held.gate).toMatchObject({ verdict: "proposed", target: { after: "ignore" }, fixed: [], tested: 1 });
+    expect(held.gate?.broken).toMatchObject([{ id: "query" }]);
+  });
+
   test("an email is never its own example when a change is tried on it", async () => {
     await using assistant = await openTestAssistant({}, learnsRule);
     await label(assistant, [[overdue, "ignore"]]);
@@ -157,6 +167,8 @@ describe("what was asked once is known", () => {
     expect(said.changes).toMatchObject([{ status: "live", version: 1 }]);
     // What triage said with the live prompts is known from when the email came in.
     expect(said.gate).toMatchObject({ asked: 2, cached: 1 });
+    const again = await assistant.learn(ANA, { kind: "text", text: about("overdue") }, { dryRun: true });
+    expect(again.receipt.gate).toMatchObject({ asked: 2, cached: 1 });
     expect(await liveRules(assistant)).toEqual([]);
     expect(await assistant.memory.ledger.unlearnt(ANA)).toEqual([]);
     expect((await assistant.memory.ledger.find(ANA, said.feedback)).record).toBeUndefined();

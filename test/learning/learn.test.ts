@@ -12,6 +12,7 @@ import { loadPrompts } from "../../src/prompts.ts";
 import { startStandIn } from "../../src/stand-in/server.ts";
 import { updateAgentFromFeedback } from "../../src/update-from-feedback.ts";
 import { email, openTestAssistant } from "../support/assistant.ts";
+import { lesson, ruleOf } from "../support/lesson.ts";
 import { answerToLearn } from "../support/scripted-learning.ts";
 
 const ANA = "ana@home.example";
@@ -138,6 +139,14 @@ describe("an earlier rule", () => {
       await expect(assistant.learn(ANA, say(SIGN))).rejects.toThrow("that is not there");
     }
   });
+});
+
+test("a prompt takes no more rules than its budget; the refusal says what to do", async () => {
+  await using assistant = await openTestAssistant({}, signs);
+  const operations = Array.from({ length: 50 }, (_, i) => ({ op: "add" as const, rule: ruleOf(`Rule ${i}`) }));
+  await assistant.memory.ledger.commit(ANA, lesson("many", { live: [{ prompt: "agent_instructions", operations }] }));
+  await expect(assistant.learn(ANA, say(SIGN))).rejects.toThrow(/more than 50 rules .*tell it which rules to forget/);
+  expect(await rulesOf(assistant)).toHaveLength(50);
 });
 
 describe("feedback that is odd", () => {

@@ -104,6 +104,14 @@ describe.each(Object.entries(STORES))("the versions of a prompt, on %s", (_, ope
   });
 });
 
+test("to retire a rule that is gone makes no version", async () => {
+  const memory = new Memory(await MnemailStore.open(createMemoryDriver()), prompts);
+  const operations: Operation[] = [{ op: "retire", id: "r-none", evidence: "" }];
+  const { changes } = await memory.ledger.commit(ANA, lesson("f1", { live: [{ prompt: PROMPT, operations }] }));
+  expect(changes).toEqual([]);
+  expect((await memory.ledger.histories(ANA))[PROMPT].versions).toHaveLength(1);
+});
+
 describe("proposals", () => {
   const proposing = (id: string, text: string): Lesson =>
     lesson(id, { proposed: [{ prompt: PROMPT, operations: [{ op: "add", rule: ruleOf(text) }] }] });
@@ -127,7 +135,7 @@ describe("the operations of a version", () => {
   const operation = fc.oneof(
     rule.map((each): Operation => ({ op: "add", rule: each })),
     fc.tuple(fc.nat(6), rule).map(([n, each]): Operation => ({ op: "replace", id: `r-${n}`, rule: each })),
-    fc.nat(6).map((n): Operation => ({ op: "retire", id: `r-${n}` })),
+    fc.nat(6).map((n): Operation => ({ op: "retire", id: `r-${n}`, evidence: "" })),
   );
 
   test("never make a rule stand twice, and never touch the fixed text", () => {
