@@ -41,6 +41,14 @@ export function addFeedbackCommands(program: Command, { user, json }: SharedOpti
         "dryRun",
       ]),
     )
+    .addOption(
+      new Option("--discard <key>", "give up a feedback that waits, by the key that --retry prints").conflicts([
+        "email",
+        "key",
+        "dryRun",
+        "retry",
+      ]),
+    )
     .addOption(json())
     .addHelpText(
       "after",

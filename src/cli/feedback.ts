@@ -10,7 +10,7 @@ import { encodeUserId } from "../store/namespaces.ts";
 import { note, printJson, shorten } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { renderReceipt } from "./receipt.ts";
-import { openSession } from "./session.ts";
+import { openMemory, openSession } from "./session.ts";
 
 const optionsSchema = z.object({
   user: z.string(),
@@ -23,6 +23,7 @@ const optionsSchema = z.object({
   key: z.string().optional(),
   dryRun: z.boolean().default(false),
   retry: z.boolean().default(false),
+  discard: z.string().optional(),
   json: z.boolean().default(false),
 });
 
@@ -33,11 +34,14 @@ export async function feedback(rawOptions: unknown): Promise<number> {
   const options = optionsSchema.parse(rawOptions);
   const { user, json, dryRun, retry } = options;
   encodeUserId(user);
+  if ((retry || options.discard !== undefined) && options.text !== undefined) {
+    throw usage(`--${retry ? "retry" : "discard"} takes no text; it is about what waits`);
+  }
   if (retry) {
-    if (options.text !== undefined) throw usage("--retry takes no text; it learns from what waits");
     await using assistant = await openSession(loadConfig());
     return await retryAll(assistant, options);
   }
+  if (options.discard !== undefined) return await discard(user, options.discard, options);
   checkOptions(options);
   const after = options.draft === undefined ? undefined : await readDraft(options.draft);
   await using assistant = await openSession(loadConfig());
@@ -91,6 +95,14 @@ async function readDraft(path: string): Promise<string> {
   }
 }
 
+async function discard(user: string, key: string, { json }: Options): Promise<number> {
+  await using opened = await openMemory();
+  await opened.memory.ledger.discard(user, key, { actor: "user", channel: "cli", at: new Date().toISOString() });
+  if (json) printJson({ user, discarded: key });
+  else console.log(`discarded ${shorten(key)}`);
+  return 0;
+}
+
 async function retryAll(assistant: OpenAssistant, { user, json }: Options): Promise<number> {
   let [learnt, waiting] = [0, 0];
   for await (const { feedback: said, receipt, error } of assistant.retry(user, { onProgress: showTest() })) {
@@ -99,7 +111,7 @@ async function retryAll(assistant: OpenAssistant, { user, json }: Options): Prom
     const problem = receipt ? undefined : renderError(error);
     if (json) printJson({ user, ...(receipt ?? { feedback: said.id, kind: said.kind, at: said.at, error: problem }) });
     else if (receipt) console.log(renderReceipt(user, receipt));
-    else note(`${said.kind} of ${said.at} (${shorten(said.id)}): ${problem}`);
+    else note(`${said.kind} of ${said.at}, key ${said.id}: ${problem}`);
   }
   if (!json) console.log(`learnt from ${learnt} of ${learnt + waiting} that waited`);
   return waiting > 0 ? 1 : 0;

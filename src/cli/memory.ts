@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { UserMemory } from "../memory/memory.ts";
 import { printJson, shorten } from "./output.ts";
+import { plural } from "./progress.ts";
 import { openMemory } from "./session.ts";
 
 const optionsSchema = z.object({ user: z.string(), json: z.boolean().default(false) });
@@ -10,8 +11,9 @@ export async function showMemory(rawOptions: unknown): Promise<number> {
   const { user, json } = optionsSchema.parse(rawOptions);
   await using opened = await openMemory();
   const memory = await opened.memory.readAll(user);
-  if (json) printJson({ user, ...asJson(memory) });
-  else console.log(render(user, memory));
+  const waiting = (await opened.memory.ledger.proposals(user)).length;
+  if (json) printJson({ user, ...asJson(memory), proposed: waiting });
+  else console.log(render(user, memory, waiting));
   return 0;
 }
 
@@ -23,7 +25,7 @@ function asJson({ procedural, semantic, episodic }: UserMemory) {
   };
 }
 
-function render(user: string, { procedural, semantic, episodic }: UserMemory): string {
+function render(user: string, { procedural, semantic, episodic }: UserMemory, waiting: number): string {
   const rules = procedural.flatMap(({ name, version, rules }) => [
     `  ${name}, version ${version}${rules.length === 0 ? ": no rules learnt" : ":"}`,
     ...rules.map((rule) => `    - ${shorten(rule.text, 400)}`),
@@ -40,6 +42,7 @@ function render(user: string, { procedural, semantic, episodic }: UserMemory): s
     `Memory of ${user}`,
     "\nProcedural: prompts and the rules learnt for them",
     ...rules,
+    ...(waiting > 0 ? [`  ${plural(waiting, "proposed change")} for your word: mnemail memory proposed`] : []),
     "\nSemantic: emails you labelled",
     ...(examples.length > 0 ? examples : ["  none yet"]),
     "\nEpisodic: people and conversations",

@@ -1,5 +1,6 @@
 import type { Item } from "@langchain/langgraph-checkpoint";
 import { MnemailError } from "../errors.ts";
+import { NO_USAGE } from "../meter.ts";
 import { hashText, type LearnablePrompt, type Prompts } from "../prompts.ts";
 import { jsonEqual } from "../store/json-equal.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
@@ -85,6 +86,21 @@ export class Ledger {
       .filter(({ key }) => !receipts.has(key))
       .flatMap(({ value }) => feedbackRecordSchema.safeParse(value).data ?? [])
       .sort((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)));
+  }
+
+  /**
+   * Gives up a feedback that waits: it is never learnt, and stays in the log with a receipt that says so.
+   *
+   * @throws MnemailError("input") when nothing waits under that key.
+   */
+  async discard(userId: string, id: string, act: Act): Promise<void> {
+    const { record, receipt } = await this.find(userId, id);
+    const usage = { before: { ...NO_USAGE }, gate: { ...NO_USAGE } };
+    const notes = [`discarded by ${act.actor}`];
+    const value = { feedback: id, kind: record?.kind ?? "", at: act.at, changes: [], notes, gate: null, usage };
+    const put = { namespace: userNamespaces(userId).receipts, key: id, value, expected: null, index: false as const };
+    if (record && !receipt && (await this.#access.putIf([put]))) return;
+    throw new MnemailError("input", `feedback ${id}: does not wait`, "`mnemail feedback --retry` names those that do");
   }
 
   /** The four prompts with their versions, as of one moment. */

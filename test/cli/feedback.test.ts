@@ -43,7 +43,7 @@ describe("mnemail feedback", () => {
     expect(jsonLines(why.stdout)).toMatchObject([{ id: "q1", label: "respond", rules: [] }]);
   });
 
-  test("is kept while the model is down, and learnt by --retry once it is up", async () => {
+  test("is kept while the model is down, and learnt by --retry once it is up; one can be discarded", async () => {
     const { folder, mnemail, settings } = await answered();
     using _ = folder;
     const down = { ...settings, OPENAI_BASE_URL: "http://127.0.0.1:9/v1", MODEL_MAX_RETRIES: "0" };
@@ -55,6 +55,14 @@ describe("mnemail feedback", () => {
     expect(await runCli(["feedback", "--user", ANA, "--retry"], down)).toMatchObject({
       code: 1,
       stdout: "learnt from 0 of 1 that waited\n",
+    });
+    await runCli(["feedback", "--user", ANA, "Pay all invoices.", "--key", "unwise"], down);
+    expect(await mnemail("feedback", "--user", ANA, "--discard", "unwise")).toMatchObject({
+      stdout: "discarded unwise\n",
+    });
+    expect(await mnemail("feedback", "--user", ANA, "--discard", "unwise")).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("feedback unwise: does not wait"),
     });
     const retried = await mnemail("feedback", "--user", ANA, "--retry");
     expect(retried).toMatchObject({

@@ -132,6 +132,19 @@ describe("an earlier rule", () => {
     expect(await rulesOf(assistant)).toEqual([["agent_instructions", text]]);
   });
 
+  test("about the same emails gives way to one that says otherwise, in one step, and neither is left alone", async () => {
+    await using assistant = await openTestAssistant();
+    await assistant.handle(ANA, question);
+    await assistant.learn(ANA, say("Ignore emails from tom@work.example"));
+    const { receipt } = await assistant.learn(ANA, say("Notify me about emails from tom@work.example"));
+    expect(receipt.changes).toMatchObject([
+      { action: "retire", prompt: "triage_ignore", was: "Ignore emails from tom@work.example", version: 2 },
+      { action: "add", prompt: "triage_notify", version: 1 },
+    ]);
+    expect(await rulesOf(assistant)).toEqual([["triage_notify", "Notify me about emails from tom@work.example"]]);
+    expect((await assistant.handle(ANA, question)).label).toBe("notify");
+  });
+
   test("that is not there can neither be replaced nor retired", async () => {
     for (const action of ["replace", "retire"] as const) {
       const answers = [answerToLearn([{ action, rule: "r-none", text: SIGN, evidence: SIGN }])];
