@@ -5,29 +5,15 @@ import { liveVersion } from "../memory/history.ts";
 import type { Lesson } from "../memory/lesson.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { UserPrompt } from "../memory/procedural.ts";
-import type { DecisionRecord, Label, Rule } from "../memory/records.ts";
-import { newOperations, type PromptChange } from "../memory/version-puts.ts";
-import type { Operation } from "../memory/versions.ts";
-import { metered, NO_USAGE } from "../meter.ts";
+import type { DecisionRecord, Label } from "../memory/records.ts";
+import { newOperations } from "../memory/version-puts.ts";
+import { metered } from "../meter.ts";
 import type { Models } from "../models.ts";
-import { LEARNABLE_PROMPTS, type LearnablePrompt, type Prompts } from "../prompts.ts";
+import type { LearnablePrompt, Prompts } from "../prompts.ts";
 import { type Feedback, parseFeedback } from "./feedback.ts";
 import { type Decider, tryChange } from "./gate.ts";
-import { type Proposal, propose, type Target } from "./propose.ts";
-import { relabelChanges, ruleId } from "./relabel.ts";
+import { proposeChanges } from "./route.ts";
 import { userText } from "./user-text.ts";
-
-/** Which feedback is about which prompt. */
-const WHEN: Record<LearnablePrompt, string> = {
-  triage_ignore: "which emails need neither a look nor an answer.",
-  triage_notify: "which emails the person wants to see but not to answer.",
-  triage_respond: "which emails should be answered.",
-  agent_instructions: "how answers are written, signed, or scheduled.",
-};
-const MEMORY: Target = {
-  name: "memory",
-  when: "a fact about a person, a project or a conversation; it tells what is, not what to do. Only `add`.",
-};
 
 /** What learning works with. `decider` is triage; `onProgress` hears how far the test of a change is. */
 export interface LearningParts {
@@ -152,45 +138,19 @@ async function teach(
     const { number, state, text } = liveVersion(versions);
     return { ...prompt, ...state, text, version: number };
   };
-  const rules = { ignore: live("triage_ignore"), notify: live("triage_notify"), respond: live("triage_respond") };
-  const notes: string[] = [];
-  const before = { ...NO_USAGE };
-  const changes: PromptChange[] = [];
-  const facts: string[] = [];
-
-  await metered(async (usage) => {
-    if (feedback.kind === "relabel" && decision) {
-      const { ignore, notify, respond } = rules;
-      const byCode = relabelChanges(feedback, decision.email, {
-        examples: await memory.examples.list(userId),
-        rules: { ignore: ignore.rules, notify: notify.rules, respond: respond.rules },
-      });
-      changes.push(...byCode.changes);
-      if (byCode.note) notes.push(byCode.note);
-    }
-    const said = userText(feedback, decision ? renderEmail(decision.email) : "");
-    if (said.typed !== "" || said.inserted.length > 0) {
-      const targets = targetsOf(feedback, (name) => live(name).rules);
-      const about = aboutOf(feedback, label);
-      const proposals = await propose({ ...said, ...(about ? { about } : {}) }, targets, parts);
-      if (proposals.length === 0) notes.push("nothing in it to keep for later emails");
-      changes.push(...toChanges(feedback, proposals));
-      facts.push(...proposals.filter(({ target }) => target === MEMORY.name).map(({ text }) => text));
-    } else if (feedback.kind === "edited_draft") {
-      notes.push("no words of your own in the draft that could become a rule");
-    }
-    Object.assign(before, usage());
+  const prompts = { ignore: live("triage_ignore"), notify: live("triage_notify"), respond: live("triage_respond") };
+  const proposed = await metered(async (usage) => {
+    const found = await proposeChanges(feedback, decision, { userId, label, live }, parts);
+    return { ...found, usage: usage() };
   });
-
-  const merged = byPrompt(changes);
-  const fresh = merged
+  const fresh = proposed.changes
     .map(({ prompt, operations }) => ({ prompt, operations: newOperations(histories[prompt], operations).fresh }))
     .filter(({ operations }) => operations.length > 0);
   const triage = fresh.filter(({ prompt }) => prompt !== "agent_instructions");
-  const others = merged.filter(({ prompt }) => prompt === "agent_instructions");
+  const others = proposed.changes.filter(({ prompt }) => prompt === "agent_instructions");
   const { gate, usage: gateUsage } = await metered(async (usage) => {
     const target = example && { email: example.email, label: example.label };
-    const trial = { userId, prompts: rules, changes: triage, target };
+    const trial = { userId, prompts, changes: triage, target };
     const report = triage.length > 0 ? await tryChange(trial, { ...parts, ...options }) : undefined;
     const isStyle = fresh.some(({ prompt }) => prompt === "agent_instructions");
     return { gate: report ?? (isStyle ? NOT_MEASURABLE : null), usage: usage() };
@@ -199,13 +159,13 @@ async function teach(
   return {
     feedback,
     example,
-    facts,
-    live: isHeld ? others : merged,
+    facts: proposed.facts,
+    live: isHeld ? others : proposed.changes,
     proposed: isHeld ? triage : [],
     gate,
-    notes,
-    model: before.model_calls + gateUsage.model_calls > 0 ? models.chat.model : null,
-    usage: { before, gate: gateUsage },
+    notes: proposed.notes,
+    model: proposed.usage.model_calls + gateUsage.model_calls > 0 ? models.chat.model : null,
+    usage: { before: proposed.usage, gate: gateUsage },
   };
 }
 
@@ -226,40 +186,4 @@ function labelOf(feedback: FeedbackRecord, decision: DecisionRecord | undefined)
   if (feedback.kind === "relabel") return feedback.label;
   if (feedback.kind === "accepted_draft" || feedback.kind === "edited_draft") return "respond";
   return feedback.kind === "seen" ? decision?.label : undefined;
-}
-
-function targetsOf(feedback: FeedbackRecord, rulesOf: (name: LearnablePrompt) => readonly Rule[]): Target[] {
-  const about = feedback.kind === "edited_draft" ? (["agent_instructions"] as const) : LEARNABLE_PROMPTS;
-  const prompts = about.map((name) => ({ name, when: WHEN[name], rules: rulesOf(name) }));
-  return feedback.kind === "edited_draft" ? prompts : [...prompts, MEMORY];
-}
-
-/** What code knows of the occasion; no word of an email or draft is in it. */
-function aboutOf(feedback: FeedbackRecord, label: Label | undefined): string | undefined {
-  if (feedback.kind === "rejected_draft") return "The person rejected the draft of an answer, and says why:";
-  if (feedback.kind === "edited_draft") return "The person edited the draft of an answer:";
-  if (feedback.kind === "relabel") return `The person gave an email the label ${label}, and says:`;
-  return undefined;
-}
-
-function toChanges(feedback: FeedbackRecord, proposals: readonly Proposal[]): PromptChange[] {
-  return proposals.flatMap((proposal) => {
-    const prompt = LEARNABLE_PROMPTS.find((name) => name === proposal.target);
-    return prompt ? [{ prompt, operations: [toOperation(feedback, proposal)] }] : [];
-  });
-}
-
-/** One change for each prompt: a feedback makes at most one version of it. */
-function byPrompt(changes: readonly PromptChange[]): PromptChange[] {
-  return LEARNABLE_PROMPTS.flatMap((prompt) => {
-    const operations = changes.filter((change) => change.prompt === prompt).flatMap((change) => change.operations);
-    return operations.length > 0 ? [{ prompt, operations }] : [];
-  });
-}
-
-function toOperation(feedback: FeedbackRecord, { action, rule: id, text, evidence }: Proposal): Operation {
-  if (action === "retire") return { op: "retire", id: id ?? "", evidence };
-  const { actor, at, id: key } = feedback;
-  const rule: Rule = { id: ruleId(key, text), text, origin: { actor, at, evidence, feedback: key } };
-  return action === "add" ? { op: "add", rule } : { op: "replace", id: id ?? "", rule };
 }
