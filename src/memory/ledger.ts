@@ -57,7 +57,8 @@ export class Ledger {
     const found = await this.find(userId, record.id);
     if (!found.record && (await this.#access.putIf([put]))) return { record, receipt: undefined };
     const { record: logged, receipt } = found.record ? found : await this.find(userId, record.id);
-    const said = (each: FeedbackRecord | undefined) => ({ ...each, at: null });
+    // The draft may have been written anew since; what the user says of it is the same.
+    const said = (each: FeedbackRecord | undefined) => ({ ...each, at: null, before: null });
     if (logged && jsonEqual(said(logged), JSON.parse(JSON.stringify(said(record))))) return { record: logged, receipt };
     throw new MnemailError("usage", `feedback: the key ${record.id} was used for another feedback`, "give another key");
   }

@@ -12,11 +12,17 @@
  *   signs of bulk mail add up; an automated sender; a request or a direct question; else notify.
  * Answer: when a meeting is asked for, check the calendar, then propose the first free time in it and write; else
  *   write at once. "Please remember|note that FACT" in the email is proposed to memory.
- * Learn (`learn.ts`): a label rule goes to that label's prompt, a sign rule or words of style to the instructions, a
- *   statement to memory; all else to the instructions. Sentences that are all rules are learnt one by one, up to three.
- *   A label rule takes the place of one about the same emails, a sign rule that of the last one. "Forget|Drop|Remove|
- *   Delete the rule TEXT" retires it. Thanks and praise teach nothing. Of words put into a draft, a closing with a name
- *   or a name alone becomes a sign rule.
+ * Learn (`learn.ts`), in at most three operations, each on a target of the answer's schema (one that is not there
+ *   becomes the first but memory). Words of the user, where there are any, decide alone:
+ *   - thanks or praise alone: nothing;  forget|drop|remove|delete the rule "TEXT"|TEXT: retires it, or nothing;
+ *   - a label rule is added to its label's prompt, and rules with its condition and another label are retired;
+ *     a sign rule replaces the last one, or is added to the instructions; sentences that are all such rules are
+ *     learnt one by one;
+ *   - words of style are added to the instructions, a statement to memory, all else to the prompt it names or the
+ *     instructions.
+ *   Of an edit alone, "Sign emails with NAME" is added for a closing with a name of one to four capitalised words
+ *   (Best,|Regards,|Kind regards,|Cheers,|Thanks, NAME, on one line or two), or for the last line, when it is a name
+ *   of two words or more; else nothing.
  */
 import { contentWords } from "./embedding.ts";
 import { learn } from "./learn.ts";

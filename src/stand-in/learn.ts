@@ -1,7 +1,7 @@
 import { oneLine, readBlocks, sentences, textsOf } from "./prompt-reader.ts";
-import { parseRule, type Rule } from "./rules.ts";
+import { parseRule, type Rule, sameCondition, unquote } from "./rules.ts";
 import type { ChatRequest } from "./wire.ts";
-import { FACT, PRAISE, STYLE } from "./words.ts";
+import { FACT, PRAISE, STYLE, WITH_PRAISE } from "./words.ts";
 
 /** One step of what the stand-in would keep of a feedback. */
 interface Operation {
@@ -20,9 +20,14 @@ interface KnownRule {
 }
 
 const MOST_OPERATIONS = 3;
-const FORGET = /^(?:please )?(?:forget|drop|remove|delete) the rule:? (.+)$/i;
-const CLOSING = /^(?:(?:best|kind|warm) (?:regards|wishes)|best|cheers|regards|thanks)\b,?\s*/i;
-const NAME = /^\p{Lu}[\p{L}'.-]*(?: \p{Lu}[\p{L}'.-]*){0,3}$/u;
+const FORGET = /^(?:please,? )?(?:forget|drop|remove|delete) the rule:? (.+)$/i;
+/** A closing on a line of its own, or the one word by which a draft's closing was changed: "Kind". */
+const CLOSING = /^(?:best|cheers|thanks|kind|warm|(?:(?:best|kind|warm) )?(?:regards|wishes)),?$/i;
+/** A closing before the name on its line; without a comma, "Thanks Tom" closes nothing. */
+const CLOSED = /^(?:(?:best|cheers|thanks|wishes),|(?:(?:best|kind|warm) )?(?:regards,?|wishes,)) (.+)$/i;
+const NAME = /^\p{Lu}[\p{L}\p{M}'’.-]*(?: \p{Lu}[\p{L}\p{M}'’.-]*){0,3}$/u;
+/** What begins a line of capitalised words that is no name. */
+const NO_NAME = /^(?:best|cheers|thanks?|kind|warm|regards|wishes|dear|hello|hi|hey|re)\b/i;
 
 /** What is learnt of a feedback, by the grammar that `behaviour.ts` describes. */
 export function learn(request: ChatRequest): { operations: Operation[] } {
@@ -47,56 +52,86 @@ function readKnown(prompt: string, lines: readonly string[]): KnownRule[] {
 }
 
 function learnFromWords(feedback: string, known: readonly KnownRule[]): Operation[] {
-  if (PRAISE.test(oneLine(feedback))) return [];
-  const each = sentences(feedback);
-  const areRules = each.length <= MOST_OPERATIONS && each.every((sentence) => parseRule(sentence) !== undefined);
-  const found = areRules ? each.flatMap((said) => learnOne(said, known)) : learnOne(feedback, known);
-  return found.slice(0, MOST_OPERATIONS);
+  if (isPraise(feedback)) return [];
+  const said = sentences(feedback);
+  const areRules = said.length <= MOST_OPERATIONS && said.every((sentence) => parseRule(sentence) !== undefined);
+  if (said.length > 1 && areRules) {
+    const found: Operation[] = [];
+    for (const sentence of said) {
+      // A known rule gives way to one sentence only.
+      const left = known.filter(({ id }) => !found.some(({ rule }) => rule === id));
+      found.push(...learnOne(asItStands(sentence, feedback), left));
+    }
+    if (found.length <= MOST_OPERATIONS) return found;
+  }
+  return learnOne(feedback, known);
+}
+
+/** Thanks or praise, and no other word. */
+function isPraise(text: string): boolean {
+  const words = text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+  return words.some((word) => PRAISE.has(word)) && words.every((word) => PRAISE.has(word) || WITH_PRAISE.has(word));
+}
+
+/** The sentence with the white space that it has in the text. */
+function asItStands(sentence: string, text: string): string {
+  const words = sentence.split(" ").map((word) => word.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  return new RegExp(words.join("\\s+")).exec(text)?.[0] ?? sentence;
 }
 
 function learnOne(evidence: string, known: readonly KnownRule[]): Operation[] {
   const text = oneLine(evidence);
   const forgotten = FORGET.exec(text)?.[1];
   if (forgotten !== undefined) {
-    const old = known.find((each) => plain(each.text) === plain(forgotten));
+    const words = [forgotten, unquote(forgotten.replace(/\.$/, ""))].map(plain);
+    const old = known.find((each) => words.includes(plain(each.text)));
     return old ? [{ target: old.prompt, action: "retire", rule: old.id, text: null, evidence }] : [];
   }
   const rule = parseRule(text);
-  const target = targetOf(text, rule);
-  if (rule && "sign" in rule) {
+  const added: Operation = { target: targetOf(text, rule), action: "add", rule: null, text, evidence };
+  if (!rule) return [added];
+  if ("sign" in rule) {
     const old = known.findLast((each) => each.rule && "sign" in each.rule);
-    if (old) return [{ target: old.prompt, action: "replace", rule: old.id, text, evidence }];
+    // What is known already is for the caller to find out.
+    const isNew = old !== undefined && plain(old.text) !== plain(text);
+    return isNew ? [{ ...added, target: old.prompt, action: "replace", rule: old.id }] : [added];
   }
-  const added: Operation = { target, action: "add", rule: null, text, evidence };
-  if (!rule || !("label" in rule)) return [added];
-  const isContrary = (each: KnownRule) =>
-    each.rule !== undefined &&
-    "label" in each.rule &&
-    each.rule.label !== rule.label &&
-    JSON.stringify(each.rule.on).toLowerCase() === JSON.stringify(rule.on).toLowerCase();
-  const contrary = known.filter(isContrary);
-  return [
-    ...contrary.map(
-      ({ prompt, id }): Operation => ({ target: prompt, action: "retire", rule: id, text: null, evidence }),
-    ),
-    added,
-  ];
+  const contrary = known.filter(
+    (each) =>
+      each.rule && "label" in each.rule && each.rule.label !== rule.label && sameCondition(each.rule.on, rule.on),
+  );
+  const retired = contrary.map(({ prompt, id }): Operation => {
+    return { target: prompt, action: "retire", rule: id, text: null, evidence };
+  });
+  return [...retired.slice(1 - MOST_OPERATIONS), added];
 }
 
 function learnFromEdit(runs: readonly string[]): Operation[] {
-  const evidence = runs.findLast((run) => NAME.test(run.replace(CLOSING, "")));
-  if (evidence === undefined) return [];
-  const text = `Sign emails with ${evidence.replace(CLOSING, "")}`;
-  return [{ target: "agent_instructions", action: "add", rule: null, text, evidence }];
+  const signed = runs.flatMap((run, at) => {
+    const name = nameIn(run.trim(), runs[at - 1], at === runs.length - 1);
+    return name === undefined ? [] : [{ name, evidence: run }];
+  });
+  const last = signed.at(-1);
+  if (!last) return [];
+  const text = `Sign emails with ${last.name}`;
+  return [{ target: "agent_instructions", action: "add", rule: null, text, evidence: last.evidence }];
 }
 
-/** Case, quotes, a final period and the words that rules may begin with do not tell rules apart. */
+/** The name that a run of inserted words signs with. Where the draft had a closing, only the name was inserted. */
+function nameIn(run: string, before: string | undefined, isLast: boolean): string | undefined {
+  const closed = CLOSED.exec(run)?.[1];
+  if (closed !== undefined) return NAME.test(closed) ? closed : undefined;
+  if (!NAME.test(run) || NO_NAME.test(run)) return undefined;
+  const isClosed = before !== undefined && CLOSING.test(before.trim());
+  return isClosed || (isLast && run.includes(" ")) ? run : undefined;
+}
+
+/** Case, a final period and the words that rules may begin with do not tell rules apart. */
 function plain(text: string): string {
   return oneLine(text)
     .toLowerCase()
-    .replace(/^["“'](.*?)["”']?\.?$/u, "$1")
     .replace(/^(?:(?:always|please),? )+/, "")
-    .replace(/[."”]+$/u, "");
+    .replace(/\.$/, "");
 }
 
 function targetOf(text: string, rule: Rule | undefined): string {

@@ -84,12 +84,12 @@ export function readMail({ lines }: Block): Mail {
       .trim();
   };
   const body = lines.slice(end + 1);
-  const from = header("From");
+  const [from, listId] = [header("From"), header("List-Id")];
   return {
     ...readSender(from),
     subject: header("Subject"),
     date: header("Date"),
-    listId: header("List-Id").replace(/[<>]/g, "").toLowerCase(),
+    listId: (/<([^<>]*)>/.exec(listId)?.[1] ?? listId).trim().toLowerCase(),
     body: body.join("\n"),
     own: ownLines(body).join("\n"),
   };

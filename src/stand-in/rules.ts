@@ -17,7 +17,8 @@ const SIGN_RULE =
   /^sign (?:off )?(?:all )?(?:of )?(?:my )?(?:e-?mails?|mails?|messages|replies|answers|drafts) (?:with|as):? (.+)$/iu;
 const LABEL_RULE = new RegExp(
   `^(label|ignore|notify me (?:about|of)|respond to|answer|reply to) ${MAILS} ` +
-    '(?:from (.+?)|about (.+?)|with "([^"]+)" in the subject|of the list <?([\\w.-]+)>?)(?: as "?(ignore|notify|respond)"?)?$',
+    '(?:from (.+?)|about (.+?)|with "([^"]+)" in the subject|of the list <?([\\w.-]+)>?)' +
+    '(?: as "?(ignore|notify|respond)"?)?$',
   "iu",
 );
 /** A condition with such a word says more than the grammar can hold. */
@@ -41,7 +42,9 @@ export function parseRule(rule: string): Rule | undefined {
 
 /** Drops the period that ends a rule, but not that of an initial or a title at the end of a name. */
 const dropPeriod = (text: string) => text.replace(/(?<![.\s]\p{L}|\b[JS]r)\.$/u, "");
-const unquote = (text: string) => text.trim().replace(/^["“](.*)["”]$/u, "$1");
+
+/** Takes a pair of double quotes off a text. */
+export const unquote = (text: string) => text.trim().replace(/^["“](.*)["”]$/u, "$1");
 
 /** Whether an email meets the condition of a label rule. */
 export function matches(on: Condition, { address, name, subject, own, listId }: Mail): boolean {
@@ -56,6 +59,17 @@ export function matches(on: Condition, { address, name, subject, own, listId }: 
   const domain = who.replace(/^@/, "");
   const isDomain = domain.includes(".") && (address.endsWith(`@${domain}`) || address.endsWith(`.${domain}`));
   return who === address || who === name.toLowerCase() || isDomain;
+}
+
+/** Whether two conditions are about the same emails, whatever the case of their letters and the plurals. */
+export function sameCondition(one: Condition, other: Condition): boolean {
+  return conditionKey(one) === conditionKey(other);
+}
+
+function conditionKey(on: Condition): string {
+  if ("list" in on) return `list ${on.list}`;
+  if ("words" in on) return `${on.subjectOnly ? "subject" : "about"} ${foldWords(on.words)}`;
+  return on.from.toLowerCase().replace(/^@/, "");
 }
 
 /** Whole words between single spaces, plurals folded. */

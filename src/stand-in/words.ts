@@ -97,9 +97,14 @@ export const STYLE = phrases(
   "short(?:er)?|long(?:er)?|brief|concise|(?:in)?formal(?:ly)?|polite|friendly|schedul(?:e|ed|ing)|meetings?|propose",
 );
 
-/** Feedback that asks for nothing. */
-export const PRAISE =
-  /^(?:(?:many |very )?(?:thanks?|thank you|well done|great|good|nice|perfect|excellent|lovely)(?: (?:you|so|very|a lot|much|work|job|answer|draft|reply|again|was|this|that|it|for))*[\s.,!:)]*)+$/i;
+/** Words of which one makes feedback thanks or praise, when it has no others than these and {@link WITH_PRAISE}. */
+export const PRAISE = words("thanks thank thx great good well nice perfect excellent lovely brilliant awesome");
+
+/** Words that go with thanks and praise. */
+export const WITH_PRAISE = words(
+  "you so very really many much a lot for the this that it is was again and all just done work job answer answers " +
+    "reply replies draft drafts email",
+);
 
 /** A statement about somebody or something. */
 export const FACT = phrases("is|are|was|were|has|works|lives|likes|moved|became");
@@ -107,4 +112,8 @@ export const FACT = phrases("is|are|was|were|has|works|lives|likes|moved|became"
 /** Any of these alternatives as whole words. */
 function phrases(...alternatives: string[]): RegExp {
   return new RegExp(String.raw`\b(?:${alternatives.join("|")})\b`, "i");
+}
+
+function words(list: string): ReadonlySet<string> {
+  return new Set(list.split(" "));
 }

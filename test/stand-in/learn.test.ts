@@ -1,6 +1,8 @@
+import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { ask, quoteMail } from "./support.ts";
+import { chatClient } from "./client.ts";
+import { ask, quoteMail, start } from "./support.ts";
 
 const learnt = z.object({ operations: z.array(z.record(z.string(), z.unknown())) });
 const TARGETS = ["triage_ignore", "triage_notify", "triage_respond", "agent_instructions", "memory"];
@@ -58,58 +60,203 @@ test("feedback on several lines becomes one line, and its evidence stays as it w
   expect(learn("Ana is\n  the boss.")).toEqual([add("memory", "Ana is the boss.", "Ana is\n  the boss.")]);
 });
 
-test("sentences that are all rules are learnt one by one; others as one", () => {
-  const [sign, ignore] = ["Sign my emails with Mona.", "Ignore emails from shop.example."];
-  expect(learn(`${sign} ${ignore}`)).toEqual([add("agent_instructions", sign), add("triage_ignore", ignore)]);
-  expect(learn(`${sign} Be kind.`)).toHaveLength(1);
+describe("several sentences", () => {
+  const [sign, ignore, notify] = [
+    "Sign my emails with Mona.",
+    "Ignore emails from shop.example.",
+    "Notify me about emails about parking.",
+  ];
+
+  test("that are all rules are learnt one by one, each by its own words", () => {
+    expect(learn(`${sign} ${ignore}\n${notify}`)).toEqual([
+      add("agent_instructions", sign),
+      add("triage_ignore", ignore),
+      add("triage_notify", notify),
+    ]);
+    const broken = "Ignore emails\n  from shop.example.";
+    expect(learn(`${sign} ${broken}`)[1]).toEqual(add("triage_ignore", ignore, broken));
+  });
+
+  test("of which one is no rule are learnt as one", () => {
+    expect(learn(`${ignore} Be kind.`)).toEqual([add("triage_ignore", `${ignore} Be kind.`)]);
+  });
+
+  test("that would be more than three operations are learnt as one", () => {
+    const four = `${ignore} Ignore emails from b.example. Ignore emails from c.example. Ignore emails from d.example.`;
+    expect(learn(four)).toEqual([add("triage_ignore", four)]);
+    const rules = { triage_notify: ["[r-1] Notify me about emails from shop.example"] };
+    const second = "Ignore emails from b.example. Ignore emails from c.example.";
+    expect(learn(`${ignore} ${second}`, rules)).toEqual([add("triage_ignore", `${ignore} ${second}`)]);
+  });
+
+  test("change a known rule once", () => {
+    const rules = { agent_instructions: ["[r-1] Sign my emails with M."] };
+    const said = learn("Sign my emails with Mona. Sign my replies with Nils.", rules);
+    expect(said.map(({ action, rule }) => [action, rule])).toEqual([
+      ["replace", "r-1"],
+      ["add", null],
+    ]);
+  });
 });
 
-test.each(["Thanks!", "Great work, thank you.", "Well done!"])("praise teaches nothing: %s", (praise) => {
+test.each([
+  "Thanks!",
+  "Great work",
+  "Great work, thank you.",
+  "Well done, thank you",
+  "Thank you so much!\n\nPerfect.",
+])("praise teaches nothing: %s", (praise) => {
   expect(learn(praise)).toEqual([]);
 });
 
+test.each(["Thanks, but be shorter.", "The draft.", "Good work is short."])("is no mere praise: %s", (feedback) => {
+  expect(learn(feedback)).toEqual([add("agent_instructions", feedback)]);
+});
+
 describe("what the person taught before", () => {
-  test("a label rule takes the place of one about the same emails, in whichever prompt", () => {
-    const text = "Notify me about emails from shop.example";
-    expect(learn(text, { triage_ignore: ["[r-1] Ignore emails from Shop.example"] })).toEqual([
+  test.each([
+    ["from shop.example", "from @SHOP.example"],
+    ["of the list deals.shop.example", "of the list Deals.shop.example"],
+    ['about "invoices"', "about the invoice"],
+    ['with "invoice" in the subject', 'with "Invoice" in the subject'],
+  ])("a label rule takes the place of one about the same emails, in whichever prompt: %s", (condition, before) => {
+    const text = `Notify me about emails ${condition}`;
+    expect(learn(text, { triage_ignore: ["[r-0] Be kind", `[r-1] Ignore all emails ${before}.`] })).toEqual([
       { target: "triage_ignore", action: "retire", rule: "r-1", text: null, evidence: text },
       add("triage_notify", text),
     ]);
-    expect(learn(text, { triage_ignore: ["[r-1] Ignore emails from other.example"] })).toEqual([
-      add("triage_notify", text),
-    ]);
+  });
+
+  test.each([
+    ["triage_ignore", "Ignore emails from other.example"],
+    ["triage_ignore", 'Ignore emails about "shop.example"'],
+    ["triage_ignore", "Ignore emails of the list shop.example"],
+    ["triage_notify", "Label emails from shop.example as notify"],
+    ["triage_notify", "Notify me about emails from shop.example."],
+  ])("a label rule leaves others alone, and is added beside one that says the same: %s, %s", (prompt, before) => {
+    const text = "Notify me about emails from shop.example";
+    expect(learn(text, { [prompt]: [`[r-1] ${before}`] })).toEqual([add("triage_notify", text)]);
   });
 
   test("a sign rule takes the place of the last one", () => {
     const text = "Sign my emails with Mona.";
-    const rules = { agent_instructions: ["[r-1] Sign emails with M.", "[r-2] Be kind."] };
-    expect(learn(text, rules)).toEqual([
-      { target: "agent_instructions", action: "replace", rule: "r-1", text, evidence: text },
+    const rules = ["[r-1] Sign all emails as M", "[r-2] Sign emails with Nils", "[r-3] Be kind."];
+    expect(learn(text, { agent_instructions: rules })).toEqual([
+      { target: "agent_instructions", action: "replace", rule: "r-2", text, evidence: text },
     ]);
   });
 
-  test.each(['Forget the rule "Be kind."', "Please drop the rule always be kind"])(
-    "a rule is retired by: %s",
-    (said) => {
-      expect(learn(said, { agent_instructions: ["[r-2] Be kind."] })).toEqual([
-        { target: "agent_instructions", action: "retire", rule: "r-2", text: null, evidence: said },
-      ]);
-      expect(learn(said)).toEqual([]);
-    },
-  );
+  test("a sign rule that says the same as the last one is added", () => {
+    const text = "Please sign my emails with Mona.";
+    expect(learn(text, { agent_instructions: ["[r-1] Always sign my emails with Mona"] })).toEqual([
+      add("agent_instructions", text),
+    ]);
+  });
+
+  test.each([
+    ['Forget the rule "Be kind."', "Be kind."],
+    ["Please drop the rule always be Kind", "Be kind."],
+    ["Remove the rule “Be kind”.", "Always be kind"],
+    ["Delete the rule: be kind.", "Please be kind"],
+    ['Forget the rule "Ignore emails about "raffle""', 'Ignore emails about "raffle"'],
+    ['Forget the rule Ignore emails about "raffle".', 'Ignore emails about "raffle"'],
+    ['Forget the rule "Be kind. Be brief."', "Be kind. Be brief."],
+    ['Forget the rule\n"Be kind."', "Be kind."],
+  ])("a rule is retired by: %s", (said, before) => {
+    expect(learn(said, { triage_ignore: ["[r-1] Be brief."], agent_instructions: [`[r-2] ${before}`] })).toEqual([
+      { target: "agent_instructions", action: "retire", rule: "r-2", text: null, evidence: said },
+    ]);
+  });
+
+  test.each([
+    'Forget the rule "Be"',
+    'Forget the rule "Be kind to all."',
+    "Forget the rule about kindness",
+    "Forget the rule that I be kind",
+  ])("nothing is retired by: %s", (said) => {
+    expect(learn(said, { agent_instructions: ["[r-2] Be kind."] })).toEqual([]);
+  });
+
+  test("a prompt may have any name", () => {
+    const name = "A-1.summary_";
+    const [retired] = learnFrom(
+      [block("rules", "[r-1] Be kind.", ` prompt="${name}"`), block("feedback", "Forget the rule be kind")],
+      [name],
+    );
+    expect(retired).toMatchObject({ target: name, action: "retire", rule: "r-1" });
+  });
 });
 
-test("words put into a draft teach a sign-off, where a line is a name", () => {
+describe("words put into a draft", () => {
   const edit = (text: string) => learnFrom([block("edit", text)]);
-  expect(edit("The date is fixed.\nNora L.")).toEqual([
-    add("agent_instructions", "Sign emails with Nora L.", "Nora L."),
-  ]);
-  expect(edit("Kind regards, Nora")).toEqual([
-    add("agent_instructions", "Sign emails with Nora", "Kind regards, Nora"),
-  ]);
-  expect(edit("the date is fixed by now")).toEqual([]);
+
+  test.each([
+    ["The date is fixed.\nKind regards,\nNora L.", "Nora L.", "Nora L."],
+    ["Kind regards, Nora", "Nora", "Kind regards, Nora"],
+    ["Best,\nNora", "Nora", "Nora"],
+    ["Regards,\nÅse Øy-Dahl O’Neil Berg", "Åse Øy-Dahl O’Neil Berg", "Åse Øy-Dahl O’Neil Berg"],
+    ["Best regards, Nora\nPS: bring cake", "Nora", "Best regards, Nora"],
+    ["Cheers, N.", "N.", "Cheers, N."],
+    ["Thanks, Nora", "Nora", "Thanks, Nora"],
+    ["Kind\nNora", "Nora", "Nora"],
+    ["The date is fixed.\nNora L.", "Nora L.", "Nora L."],
+  ])("teach a sign-off: %j", (inserted, name, evidence) => {
+    expect(edit(inserted)).toEqual([add("agent_instructions", `Sign emails with ${name}`, evidence)]);
+  });
+
+  test.each([
+    "the date is fixed by now",
+    "Kind regards,",
+    "Kind",
+    "Monday",
+    "Dear Dr Berg",
+    "Thanks Tom",
+    "Thanks, Tom will call",
+    "Nora L.\nthe date is fixed",
+    "Best, A B C D E",
+    "Kind regards,\nthe date is fixed",
+  ])("teach nothing else: %j", (inserted) => {
+    expect(edit(inserted)).toEqual([]);
+  });
+
+  test("do not count beside words of feedback", () => {
+    const blocks = [block("feedback", "Be kind."), block("edit", "Kind regards, Nora")];
+    expect(learnFrom(blocks)).toEqual([add("agent_instructions", "Be kind.")]);
+    expect(learnFrom([block("feedback", "Thanks!"), block("edit", "Kind regards, Nora")])).toEqual([]);
+  });
 });
 
-test("a target that is not offered becomes the first that is", () => {
-  expect(learnFrom([block("feedback", "Be kind.")], ["summary", "memory"])).toEqual([add("summary", "Be kind.")]);
+test("a target that is not offered becomes the first that is, and is not memory", () => {
+  const ask = (feedback: string, targets: string[]) => learnFrom([block("feedback", feedback)], targets);
+  expect(ask("Be kind.", ["memory", "summary", "triage"])).toEqual([add("summary", "Be kind.")]);
+  expect(ask("Ana is the boss.", ["summary", "memory"])).toEqual([add("memory", "Ana is the boss.")]);
+});
+
+test("is learnt in linear time, however long and odd the words are", () => {
+  const begun = performance.now();
+  for (const piece of ["thank you ", "great very ", "Nora ", "Sign my emails with A. ", "Best, ", "always please "]) {
+    learn(`${piece.repeat(5_000)}x`, { agent_instructions: [`[r-1] ${piece.repeat(1_000)}`] });
+    learnFrom([block("edit", `${piece.repeat(5_000)}x`)]);
+  }
+  expect(performance.now() - begun).toBeLessThan(5_000);
+});
+
+test("a client that asks for the schema of operations, strictly, gets them parsed", async () => {
+  const operation = z.object({
+    target: z.enum(TARGETS),
+    action: z.enum(["add", "replace", "retire"]),
+    rule: z.string().nullable(),
+    text: z.string().nullable(),
+    evidence: z.string(),
+  });
+  const asked = chatClient(await start()).withStructuredOutput(z.object({ operations: z.array(operation) }), {
+    name: "learn",
+    method: "jsonSchema",
+    strict: true,
+  });
+  const said = await asked.invoke([
+    new SystemMessage("Learn."),
+    new HumanMessage(block("feedback", "Ignore emails from shop.example")),
+  ]);
+  expect(said).toEqual({ operations: [add("triage_ignore", "Ignore emails from shop.example")] });
 });

@@ -223,10 +223,30 @@ describe("an example", () => {
   });
 });
 
-test("a rule of a mailing list is followed by the List-Id header, and by nothing else", () => {
-  const rule = "Label emails of the list crew.harbour.example as ignore";
+describe("a rule of a mailing list", () => {
   const body = "Could you bring the boat in?";
-  expect(triage({ body, list: "Crew.harbour.example" }, [rule])).toMatchObject({ label: "ignore" });
-  expect(triage({ body, list: "other.harbour.example" }, [rule]).label).toBe("respond");
-  expect(triage({ body: `${body} crew.harbour.example` }, [rule]).label).toBe("respond");
+  const list = "Crew.harbour.example";
+
+  test.each([
+    ["Label emails of the list crew.harbour.example as ignore", "ignore"],
+    ["Ignore emails of the list CREW.harbour.example.", "ignore"],
+    ["Always ignore all emails of the list <crew.harbour.example>", "ignore"],
+    ["Notify me about emails of the list crew.harbour.example", "notify"],
+  ])("is followed by the List-Id header: %s", (rule, label) => {
+    for (const shown of [list, `<${list}>`, `The crew <${list}>`]) {
+      expect(triage({ body, list: shown }, [rule])).toMatchObject({ label, reason: expect.stringContaining(rule) });
+    }
+  });
+
+  test("is followed by nothing else", () => {
+    const rule = "Ignore emails of the list crew.harbour.example";
+    const others = [
+      { list: "other.harbour.example" },
+      { list: "x.crew.harbour.example" },
+      { subject: list },
+      { body: `${body}\nList-Id: ${list}` },
+      { from: `Crew <x@${list}>` },
+    ];
+    for (const mail of others) expect(triage({ body, ...mail }, [rule]).label).toBe("respond");
+  });
 });
