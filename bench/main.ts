@@ -16,12 +16,29 @@ program
       .parse(raw);
     const { runStoreBench } = await import("./store.ts");
     const { toJson, toMarkdown } = await import("./report.ts");
-    const started = Date.now();
-    const note = (line: string) =>
-      void process.stderr.write(`${String(Math.round((Date.now() - started) / 1_000)).padStart(4)} s  ${line}\n`);
-    const report = await runStoreBench({ postgres: options.postgres, quick: options.quick }, note);
+    const report = await runStoreBench({ postgres: options.postgres, quick: options.quick }, noteTime());
     process.stdout.write(`${options.json ? toJson(report) : toMarkdown(report)}\n`);
   });
+
+program
+  .command("learning")
+  .description("model calls and tokens of each kind of feedback, before its test and in it; below a minute")
+  .option("--json", "print JSON for programs")
+  .option("--quick", "small numbers, some 15 seconds: proves that the command works")
+  .action(async (raw: unknown) => {
+    const options = z.object({ json: z.boolean().default(false), quick: z.boolean().default(false) }).parse(raw);
+    const { runLearningBench } = await import("./learning.ts");
+    const { learningToJson, learningToMarkdown } = await import("./learning-report.ts");
+    const report = await runLearningBench({ quick: options.quick }, noteTime());
+    process.stdout.write(`${options.json ? learningToJson(report) : learningToMarkdown(report)}\n`);
+  });
+
+/** A function that prints lines on stderr, each with the seconds since now. */
+function noteTime(): (line: string) => void {
+  const started = Date.now();
+  return (line) =>
+    void process.stderr.write(`${String(Math.round((Date.now() - started) / 1_000)).padStart(4)} s  ${line}\n`);
+}
 
 try {
   await program.parseAsync();

@@ -1,4 +1,3 @@
-import { renderEmail } from "../email.ts";
 import { MnemailError } from "../errors.ts";
 import type { FeedbackRecord, GateReport, Receipt } from "../memory/feedback-record.ts";
 import { liveVersion } from "../memory/history.ts";
@@ -57,7 +56,7 @@ export async function learn(
     throw new MnemailError("input", `email ${emailId}: has no draft to give feedback on`, "only answers have one");
   }
   const record = parseFeedback(feedback, { at, before });
-  const said = userText(record, decision ? renderEmail(decision.email) : "");
+  const said = userText(record, decision?.email);
   if ("text" in record && record.text !== undefined && said.typed === "") {
     throw new MnemailError(
       "usage",

@@ -136,7 +136,7 @@ function wordsOf([messages, feedback]: Trajectory, trustMessages: boolean): stri
     throw usage(`feedback: saw ${text.length} characters; at most ${FEEDBACK_LIMIT} are allowed`);
   }
   const unknown = { id: "", actor: "user", channel: "program", at: "" };
-  return userText({ ...unknown, kind: "text", text }, "").typed;
+  return userText({ ...unknown, kind: "text", text }).typed;
 }
 
 function asText(value: unknown): string {

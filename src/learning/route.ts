@@ -1,4 +1,3 @@
-import { renderEmail } from "../email.ts";
 import type { FeedbackRecord } from "../memory/feedback-record.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { UserPrompt } from "../memory/procedural.ts";
@@ -58,7 +57,7 @@ export async function proposeChanges(
     changes.push(...byCode.changes);
     if (byCode.note) notes.push(byCode.note);
   }
-  const said = userText(feedback, decision ? renderEmail(decision.email) : "");
+  const said = userText(feedback, decision?.email);
   const hasWords = said.typed !== "" || said.inserted.length > 0;
   const targets = targetsOf(feedback, (name) => live(name).rules);
   const about = aboutOf(feedback, label);

@@ -34,7 +34,16 @@ function scopeOf(rule: Rule): (email: ScopedEmail) => boolean {
   const names = namesIn(text);
   const form = names.reduce((rest, name) => rest.replace(name, "§"), text.toLowerCase());
   if (names.length === 0 || !ABOUT_NAMES.test(form) || MORE.test(form.slice(0, form.indexOf("§")))) return () => true;
-  const texts = ({ from, to, cc = "", list_id = "", subject, body }: ScopedEmail) =>
-    [from, to, cc, list_id, subject, body].join("\n").toLowerCase();
-  return (email) => names.some((name) => texts(email).includes(name.replace(/^@/, "")));
+  // A domain counts with its subdomains; a name within a longer word is another name.
+  const found = names.map(
+    (name) => new RegExp(`(?<![a-z0-9-])${escapeRegExp(name.replace(/^@/, ""))}(?![a-z0-9-]|\\.[a-z0-9])`),
+  );
+  return ({ from, to, cc = "", list_id = "", subject, body }) => {
+    const text = [from, to, cc, list_id, subject, body].join("\n").toLowerCase();
+    return found.some((name) => name.test(text));
+  };
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }

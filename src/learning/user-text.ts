@@ -1,6 +1,7 @@
 import { diffArrays } from "diff";
 import { oneLine, splitLines } from "../email.ts";
 import type { FeedbackRecord } from "../memory/feedback-record.ts";
+import type { KeptEmail } from "../memory/records.ts";
 
 /** So many words in a row that the email has too are the email's. */
 const COPIED_WORDS = 3;
@@ -19,9 +20,11 @@ export interface UserText {
  * The user's own words in a feedback. Quoted and forwarded lines are left out, since a stranger wrote them; of an
  * edited draft only what was inserted counts, without runs of words that the answered email has too.
  */
-export function userText(feedback: FeedbackRecord, emailText: string): UserText {
+export function userText(feedback: FeedbackRecord, email?: Pick<KeptEmail, "from" | "subject" | "body">): UserText {
   const typed = "text" in feedback ? ownLines(feedback.text ?? "") : "";
   if (feedback.kind !== "edited_draft") return { typed, inserted: [] };
+  // What the stranger wrote; the user's own name stands in To.
+  const emailText = email ? [email.from, email.subject, email.body].join("\n") : "";
   const inserted = insertedRuns(ownLines(feedback.before), ownLines(feedback.after))
     .flatMap((run) => withoutCopied(run, emailText))
     .filter((run) => /[\p{L}\p{N}]/u.test(run));

@@ -9,8 +9,8 @@ import { AT } from "../support/lesson.ts";
 
 const said = { id: "f1", actor: "user", channel: "test", at: AT };
 const edit = (before: string, after: string, mail = "") =>
-  userText({ ...said, kind: "edited_draft", email_id: "q1", before, after }, mail).inserted;
-const typed = (text: string) => userText({ ...said, kind: "text", text }, "").typed;
+  userText({ ...said, kind: "edited_draft", email_id: "q1", before, after }, email({ body: mail })).inserted;
+const typed = (text: string) => userText({ ...said, kind: "text", text }).typed;
 
 describe("of an edited draft", () => {
   test("only the words that were put in are the user's, run by run", () => {

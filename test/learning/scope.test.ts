@@ -33,7 +33,9 @@ describe("the emails that a change can affect", () => {
   ])("are those in which a name stands that the rule is about: %s", (text) => {
     const affects = added(ruleOf(text));
     expect([affects(news), affects(other)]).toEqual([true, false]);
-    expect(affects(from("tom@work.example", "As news@shop.example wrote"))).toBe(true);
+    expect(affects(from("tom@work.example", "As news@shop.example wrote."))).toBe(true);
+    expect(affects(from("news@workshop.example"))).toBe(false);
+    expect(affects(from("tom@work.example", "as news@shop.example.org wrote"))).toBe(false);
   });
 
   test.each([
