@@ -32,8 +32,8 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: addOrAgain },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("replace" as const), n, pick, minute }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("retire" as const), n, pick, minute }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("propose" as const), n, minute }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("decide" as const), accept: fc.boolean(), pick, minute }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("propose" as const), n, minute }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("decide" as const), accept: fc.boolean(), pick, minute }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -103,8 +103,11 @@ async function expectAsAcknowledged(memory: Memory, userId: string, done: readon
     expect(said.sort()).toEqual(each.wanted.sort());
   }
   const learnt = receipts.flatMap(({ changes }) => changes);
-  const decided = done.flatMap((each) => (each.done === "decided" ? each.changes : []));
-  const changes = [...learnt, ...decided].filter((change) => change.kind === "rule");
+  const decided = done.filter((each) => each.done === "decided");
+  const proposals = await memory.ledger.proposals(userId, { all: true });
+  const status = new Map(proposals.map((each) => [each.number, each.status]));
+  expect(decided.map(({ number }) => status.get(number))).toEqual(decided.map(({ verdict }) => verdict));
+  const changes = [...learnt, ...decided.flatMap((each) => each.changes)].filter((change) => change.kind === "rule");
   const { system, prompts } = await nextTriage(memory, userId);
   const histories = await memory.ledger.histories(userId);
   for (const name of TRIAGE) {

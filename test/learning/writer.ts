@@ -35,7 +35,12 @@ export type Step = z.infer<typeof stepSchema>;
 /** What was acknowledged. `refused`: there was nothing to decide, or to go back to. */
 export const doneSchema = z.discriminatedUnion("done", [
   z.object({ done: z.literal("learnt"), wanted: z.array(z.string()), receipt: receiptSchema }),
-  z.object({ done: z.literal("decided"), changes: z.array(changeSchema) }),
+  z.object({
+    done: z.literal("decided"),
+    number: z.int(),
+    verdict: z.enum(["accepted", "rejected"]),
+    changes: z.array(changeSchema),
+  }),
   z.object({ done: z.literal("rolled back"), prompt: z.enum(PROMPTS), to: z.int(), version: z.int() }),
   z.object({ done: z.literal("refused") }),
 ]);
@@ -68,8 +73,9 @@ export async function perform(memory: Memory, userId: string, step: Step, writer
       const open = await memory.ledger.proposals(userId);
       const number = open[step.pick % open.length]?.number;
       if (number === undefined) return { done: "refused" };
-      const changes = await memory.ledger.decide(userId, number, step.accept ? "accepted" : "rejected", act);
-      return { done: "decided", changes: step.accept ? changes : [] };
+      const verdict = step.accept ? "accepted" : "rejected";
+      const changes = await memory.ledger.decide(userId, number, verdict, act);
+      return { done: "decided", number, verdict, changes: step.accept ? changes : [] };
     }
   } catch (error) {
     if (error instanceof MnemailError && error.code === "input") return { done: "refused" };
