@@ -53,6 +53,30 @@ test("the commands of docs/memory.md work one after the other, and show what it 
   expect(printed("memory stats")).toMatch(/examples/);
 });
 
+/** Runs the programs of a text, each in a process of its own, and returns the value of an expression at their end. */
+async function runPrograms(text: string, expressions: readonly string[]): Promise<unknown[]> {
+  const programs = [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, program]) => program ?? "");
+  const { PATH = "" } = process.env;
+  return Promise.all(
+    expressions.map(async (expression, i) => {
+      const path = join(process.cwd(), `program-of-the-docs-${i}.ts`);
+      writeFileSync(path, `${programs[i]}\nconsole.log(JSON.stringify(${expression}));`);
+      const loader = ["--import", import.meta.resolve("tsx"), path];
+      const run = promisify(execFile)(process.execPath, loader, { env: { PATH } });
+      const { stdout } = await run.finally(() => rmSync(path));
+      return JSON.parse(stdout);
+    }),
+  );
+}
+
+test("the programs of docs/memory.md run as they stand", async () => {
+  const printed = await runPrograms(readFileSync("docs/memory.md", "utf8"), ["receipt", "improved"]);
+  expect(printed).toMatchObject([
+    { changes: [{ status: "live", prompt: "agent_instructions", text: "Always sign my emails with Nora." }] },
+    [{ prompt: "Summarise {text}.\n\nRules from the user:\n- Keep summaries to one line." }],
+  ]);
+});
+
 describe("the README", () => {
   test("has on its first screen what it is, a capture, and the two commands that do all set-up", () => {
     const firstScreen = readme.split("\n").slice(0, 40).join("\n");
@@ -78,15 +102,8 @@ describe("the README", () => {
   });
 
   test("its program runs as it stands", async () => {
-    const program = /```ts\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-    const path = join(process.cwd(), "readme-program.ts");
-    writeFileSync(path, `${program}\nconsole.log(JSON.stringify({ label, draft }));`);
-    const { PATH = "" } = process.env;
-    const run = promisify(execFile)(process.execPath, ["--import", import.meta.resolve("tsx"), path], {
-      env: { PATH },
-    });
-    const { stdout } = await run.finally(() => rmSync(path));
-    expect(JSON.parse(stdout)).toMatchObject({ label: "respond", draft: { to: "tom@work.example" } });
+    const [printed] = await runPrograms(readme, ["{ label, draft }"]);
+    expect(printed).toMatchObject({ label: "respond", draft: { to: "tom@work.example" } });
   });
 
   test("its settings table names every variable the configuration reads, and no other", () => {

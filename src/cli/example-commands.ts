@@ -39,7 +39,9 @@ export function addExampleCommands(
 
   examples
     .command("relabel")
-    .description("give an example another label; it then counts as given now")
+    .description(
+      "give an example another label, as of now; rules stay (`feedback --email ID --label` looks after them too)",
+    )
     .argument("<key>", "its key, as list prints it")
     .addOption(user())
     .addOption(label())

@@ -51,7 +51,7 @@ export async function feedback(rawOptions: unknown): Promise<number> {
   else {
     if (dryRun) console.log("dry run: nothing was written");
     if (repeated) console.log("learnt before under this key; nothing was done now");
-    console.log(renderReceipt(user, receipt));
+    console.log(renderReceipt(user, receipt, { dryRun }));
   }
   return 0;
 }

@@ -11,9 +11,15 @@ export async function showMemory(rawOptions: unknown): Promise<number> {
   const { user, json } = optionsSchema.parse(rawOptions);
   await using opened = await openMemory();
   const memory = await opened.memory.readAll(user);
-  const waiting = (await opened.memory.ledger.proposals(user)).length;
-  if (json) printJson({ user, ...asJson(memory), proposed: waiting });
-  else console.log(render(user, memory, waiting));
+  const { ledger } = opened.memory;
+  const proposed = (await ledger.proposals(user)).length;
+  const waiting = (await ledger.unlearnt(user)).map(({ id, kind, at }) => ({ key: id, kind, at }));
+  if (json) printJson({ user, ...asJson(memory), proposed, waiting });
+  else {
+    console.log(render(user, memory, proposed));
+    if (waiting.length > 0) console.log("\nFeedback that waits for `mnemail feedback --retry`");
+    for (const { key, kind, at } of waiting) console.log(`  [${shorten(key)}] ${kind}, ${at}`);
+  }
   return 0;
 }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
-import type { ProposalRecord } from "../memory/versions.ts";
+import { evidenceOf, type ProposalRecord } from "../memory/versions.ts";
 import { printJson, shorten } from "./output.ts";
 import { renderChange, renderGate } from "./receipt.ts";
 import { openMemory } from "./session.ts";
@@ -18,7 +18,15 @@ export async function showProposed(rawOptions: unknown): Promise<number> {
   if (wanted !== undefined && shown.length === 0) throw none(wanted);
   if (json) printJson({ user, proposed: shown });
   else if (shown.length === 0) console.log("no change waits for your word");
-  else for (const each of shown) console.log(renderProposal(each));
+  else {
+    const histories = await opened.memory.ledger.histories(user);
+    const texts = new Map(
+      Object.values(histories).flatMap(({ versions }) =>
+        versions.flatMap(({ state }) => state.rules.map(({ id, text }) => [id, text] as const)),
+      ),
+    );
+    for (const each of shown) console.log(renderProposal(each, texts));
+  }
   return 0;
 }
 
@@ -37,7 +45,8 @@ export async function decideProposed(rawOptions: unknown): Promise<number> {
   if (json) printJson({ user, number: chosen, status: verdict, changes });
   else {
     console.log(`proposal ${chosen}: ${verdict}`);
-    if (verdict === "accepted") for (const line of changes.flatMap(renderChange)) console.log(line);
+    if (verdict === "accepted") for (const line of changes.flatMap((each) => renderChange(each))) console.log(line);
+    if (changes.length === 0) console.log("nothing changed: the rules it is about are gone");
   }
   return 0;
 }
@@ -60,17 +69,23 @@ function none(number: number): MnemailError {
   return new MnemailError("input", `proposal ${number}: there is none`, "`mnemail memory proposed` lists them");
 }
 
-function renderProposal({ number, status, changes, gate, at, feedback }: ProposalRecord): string {
+function renderProposal(
+  { number, status, changes, gate, at, feedback }: ProposalRecord,
+  texts: ReadonlyMap<string, string>,
+): string {
   const steps = changes.flatMap(({ prompt, operations }) =>
-    operations.map((each) => {
-      if (each.op === "retire") return `${prompt}: forget rule ${each.id}`;
-      if (each.op === "restore") return `${prompt}: restore ${each.rules.length} rules`;
-      return `${prompt}: ${each.op === "replace" ? `replace rule ${each.id} by: ` : ""}${each.rule.text}`;
+    operations.flatMap((each) => {
+      if (each.op === "restore") return [];
+      const old = each.op === "add" ? undefined : shorten(texts.get(each.id) ?? each.id, 400);
+      if (each.op === "retire") return [`${prompt}: forget: ${old}`];
+      return [`${prompt}: ${shorten(each.rule.text, 400)}`, ...(old === undefined ? [] : [`  instead of: ${old}`])];
     }),
   );
+  const evidence = changes.flatMap(({ operations }) => evidenceOf(operations));
   return [
     `proposal ${number}${status === "open" ? "" : ` (${status})`}, ${at}, feedback ${shorten(feedback)}`,
-    ...steps.map((line) => `  ${shorten(line, 400)}`),
+    ...steps.map((line) => `  ${line}`),
+    ...[...new Set(evidence)].map((each) => `  because of: ${shorten(each, 400)}`),
     ...(gate ? renderGate(gate).map((line) => `  ${line}`) : []),
   ].join("\n");
 }

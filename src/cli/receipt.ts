@@ -3,43 +3,47 @@ import type { Usage } from "../meter.ts";
 import { shorten } from "./output.ts";
 import { plural } from "./progress.ts";
 
-/** A receipt for people: what changed, why, what its test found, and what it cost. */
-export function renderReceipt(user: string, { changes, notes, gate, usage }: Receipt): string {
-  const isProposed = changes.some((change) => change.kind === "rule" && change.status === "proposed");
-  const numbers = changes.flatMap((change) => (change.kind === "rule" ? (change.proposal ?? []) : []));
+/** A receipt for people: what changed, why, what its test found, and what it cost; what would, after a dry run. */
+export function renderReceipt(user: string, receipt: Receipt, options: { dryRun?: boolean } = {}): string {
+  const { changes, notes, gate, usage } = receipt;
+  const held = changes.flatMap((change) => (change.kind === "rule" ? (change.proposal ?? []) : []))[0];
+  const accept = `accept it all the same: mnemail memory accept --user ${shorten(user)} ${held}`;
   return [
-    ...changes.flatMap(renderChange),
-    ...(changes.length === 0 ? ["nothing changed"] : []),
+    ...changes.flatMap((change) => renderChange(change, options)),
+    ...(changes.length === 0 ? [options.dryRun ? "nothing would change" : "nothing changed"] : []),
     ...notes.map((each) => `  ${each}`),
     ...(gate ? renderGate(gate).map((line) => `  ${line}`) : []),
-    ...(isProposed ? [`  accept it all the same: mnemail memory accept --user ${shorten(user)} ${numbers[0]}`] : []),
+    ...(held !== undefined && !options.dryRun ? [`  ${accept}`] : []),
     `  cost: ${renderCost(usage.before)} before the test, ${renderCost(usage.gate)} in it`,
   ].join("\n");
 }
 
 /** The lines of one change, and what it rests on. */
-export function renderChange(change: Change): string[] {
+export function renderChange(change: Change, { dryRun = false }: { dryRun?: boolean } = {}): string[] {
+  const verb = (done: string, plain: string) => (dryRun ? `would ${plain}` : done);
   switch (change.kind) {
-    case "fact":
+    case "fact": {
+      const { status, key, text } = change;
       return [
-        `${change.status === "live" ? "remembered" : "known already"} (${change.key}): ${shorten(change.text, 400)}`,
+        `${status === "live" ? verb("remembered", "remember") : "known already"} (${key}): ${shorten(text, 400)}`,
       ];
+    }
     case "example": {
       const was = change.was === change.label ? "confirmed" : `was ${change.was}`;
-      return [`example ${shorten(change.key, 1_100)}: ${change.label} (${was})`];
+      return [`${verb("example", "keep the example")} ${shorten(change.key, 1_100)}: ${change.label} (${was})`];
     }
     case "rule": {
       const { status, action, prompt, version, proposal, text, was, evidence } = change;
-      const where = version === null ? `(${prompt})` : `(${prompt}, version ${version})`;
-      const verb = {
-        live: action === "retire" ? "retired" : "learnt",
+      const verbs = {
+        live: action === "retire" ? verb("retired", "retire") : verb("learnt", "learn"),
         known: "known already",
-        proposed: `proposed as ${proposal}`,
+        proposed: verb(`proposed as ${proposal}`, "propose"),
       };
-      const what = action === "retire" ? (was ?? "a rule") : (text ?? "");
+      const where = version === null ? `(${prompt})` : `(${prompt}, version ${version})`;
+      const what = action === "retire" ? (was ?? "a rule that is gone") : (text ?? "");
       const prefix = status === "proposed" && action === "retire" ? "retire: " : "";
       return [
-        `${verb[status]} ${where}: ${prefix}${shorten(what, 400)}`,
+        `${verbs[status]} ${where}: ${prefix}${shorten(what, 400)}`,
         ...(action === "replace" && was ? [`  instead of: ${shorten(was, 400)}`] : []),
         ...(evidence ? [`  because of: ${shorten(evidence, 400)}`] : []),
       ];
@@ -51,9 +55,15 @@ export function renderChange(change: Change): string[] {
 export function renderGate(gate: GateReport): string[] {
   const { verdict, tested, target, fixed, broken, listed, asked, cached } = gate;
   if (verdict === "not measurable") return ["not tested: how answers are written has no label to measure it by"];
-  const isRight = target && target.after === target.wanted;
+  const isRight = !target || target.after === target.wanted;
+  const answers = `triage was asked ${plural(asked, "time")}, ${plural(cached, "answer")} known before`;
+  const found = `tested on ${plural(tested, "email")} you labelled: ${fixed.length} mended, ${broken.length} broken`;
+  const why = isRight ? "it breaks more than it mends" : "this email would not get your label";
   return [
-    `tested on ${plural(tested, "email")} you labelled: ${fixed.length} mended, ${broken.length} broken (${plural(asked, "question")} asked, ${cached} known)`,
+    tested === 0 && !target
+      ? `not tested: you labelled no email that it can affect (${answers})`
+      : `${found} (${answers})`,
+    ...(verdict === "proposed" ? [`held, since ${why}`] : []),
     ...(target ? [`this email: ${renderFlip(target)}${isRight ? "" : ` (you said ${target.wanted})`}`] : []),
     ...fixed.map((flip) => `mends ${renderEmail(flip)}: ${renderFlip(flip)}`),
     ...broken.map((flip) => `breaks ${renderEmail(flip)}: ${renderFlip(flip)} (you said ${flip.wanted})`),

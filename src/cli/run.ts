@@ -11,6 +11,7 @@ import type { ProposedEvent, UsedMemory } from "../memory/records.ts";
 import { addUsage, NO_USAGE, type Usage } from "../meter.ts";
 import { encodeUserId } from "../store/namespaces.ts";
 import { note, printJson, shorten } from "./output.ts";
+import { plural } from "./progress.ts";
 import { openSession } from "./session.ts";
 
 const optionsSchema = z.object({
@@ -129,7 +130,7 @@ function renderTotals(tally: ReadonlyMap<string, number>, total: Usage): string 
   const emails = [...tally.values()].reduce((sum, n) => sum + n, 0);
   return [
     `\n${emails} ${emails === 1 ? "email" : "emails"}: ${outcomes.join(", ")}`,
-    `${total.model_calls} model calls, ${total.input_tokens} input and ${total.output_tokens} output tokens, ${total.embedding_calls} embedding calls, ${total.store_round_trips} store round trips, ${(total.ms / 1000).toFixed(1)} s`,
+    `${plural(total.model_calls, "model call")}, ${total.input_tokens} input and ${total.output_tokens} output tokens, ${plural(total.embedding_calls, "embedding call")}, ${plural(total.store_round_trips, "store round trip")}, ${(total.ms / 1000).toFixed(1)} s`,
   ].join("\n");
 }
 

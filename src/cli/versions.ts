@@ -81,6 +81,10 @@ export async function rollback(rawOptions: unknown): Promise<number> {
     console.log(
       `${name}: version ${done.to.number} is live again, as version ${done.version} (was ${done.from.number})`,
     );
+    const lost = done.from.state.rules.filter(({ id }) => !done.to.state.rules.some((rule) => rule.id === id));
+    const back = done.to.state.rules.filter(({ id }) => !done.from.state.rules.some((rule) => rule.id === id));
+    for (const { text } of lost) console.log(`  - ${shorten(text, 400)}`);
+    for (const { text } of back) console.log(`  + ${shorten(text, 400)}`);
   }
   return 0;
 }
@@ -142,8 +146,9 @@ function renderVersion(version: Version, parent: Version | undefined, isLive: bo
   if (!record) return `version 0${isLive ? " (live)" : ""}: the default`;
   const steps = record.operations.flatMap((each): string[] => {
     if (each.op === "add") return [`+ ${each.rule.text}`];
-    if (each.op === "replace") return [`~ ${each.rule.text}`];
-    return each.op === "retire" ? [`- ${parent?.state.rules.find(({ id }) => id === each.id)?.text ?? each.id}`] : [];
+    if (each.op === "restore") return [];
+    const old = parent?.state.rules.find(({ id }) => id === each.id)?.text ?? each.id;
+    return each.op === "replace" ? [`+ ${each.rule.text}`, `- ${old}`] : [`- ${old}`];
   });
   const what = record.restores === null ? [] : [`restores version ${record.restores}`];
   const gate = record.gate ? renderGate(record.gate).slice(0, 1) : [];
@@ -159,5 +164,5 @@ function renderOrigin({ record, isRecorded }: Version): string {
   if (!record) return "the default";
   const { at, author, feedback } = record;
   const by = `${author.actor} by ${author.channel}`;
-  return `${at}, ${by}${feedback ? `, feedback ${feedback}` : ""}${isRecorded ? "" : " (not yet recorded)"}`;
+  return `${at || "time not known"}, ${by}${feedback ? `, feedback ${feedback}` : ""}${isRecorded ? "" : " (not yet recorded)"}`;
 }

@@ -5,8 +5,12 @@ import { MnemailError } from "../errors.ts";
 import { type FeedbackRecord, feedbackRecordSchema } from "../memory/feedback-record.ts";
 import { LABELS } from "../memory/records.ts";
 
-/** Characters of what a user types, and of a draft they edited. */
-const LIMITS = { text: 4_000, after: 20_000, id: 200 };
+/** Characters of what a user types, of a draft they edited, and of a key. */
+const LIMITS = [
+  { name: "text", field: "text", limit: 4_000 },
+  { name: "draft", field: "after", limit: 20_000 },
+  { name: "key", field: "id", limit: 200 },
+];
 
 type Given<R> = R extends FeedbackRecord
   ? Omit<R, "id" | "actor" | "channel" | "at" | "before"> & {
@@ -34,8 +38,12 @@ export function parseFeedback(feedback: Feedback, { at, before }: { at: string; 
   const text = "text" in feedback ? feedback.text?.trim() : undefined;
   const isWords = feedback.kind === "text" || feedback.kind === "rejected_draft";
   if (isWords && !text) refuse("expected a text; saw none", "say in a sentence what should be different");
-  for (const [name, limit] of Object.entries(LIMITS)) {
-    const value = z.string().safeParse(Object.entries(feedback).find(([key]) => key === name)?.[1]).data ?? "";
+  if (feedback.kind === "edited_draft" && feedback.after.trim() === "") {
+    refuse("the draft is empty", "give your whole version of it, or reject it with a reason");
+  }
+  if (feedback.id !== undefined && feedback.id.trim() === "") refuse("key: saw an empty one; leave it out or name one");
+  for (const { name, field, limit } of LIMITS) {
+    const value = z.string().safeParse(Object.entries(feedback).find(([key]) => key === field)?.[1]).data ?? "";
     if (value.length > limit) refuse(`${name}: saw ${value.length} characters; at most ${limit} are allowed`);
   }
   const emailId = feedback.email_id === undefined ? undefined : oneLine(cleanText(feedback.email_id));

@@ -117,7 +117,8 @@ function judge(emails: readonly ReplayedEmail[], tried: readonly Tried[], target
   };
 }
 
-function changedPrompts(prompts: TriagePrompts, changes: readonly PromptChange[]): TriagePrompts {
+/** The prompts of triage after some changes. */
+export function changedPrompts(prompts: TriagePrompts, changes: readonly PromptChange[]): TriagePrompts {
   const changed = (prompt: UserPrompt): UserPrompt => {
     const operations = changes.filter((change) => change.prompt === prompt.name).flatMap((change) => change.operations);
     const state = applyOperations(prompt, operations);

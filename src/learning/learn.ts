@@ -10,8 +10,8 @@ import { metered } from "../meter.ts";
 import type { Models } from "../models.ts";
 import type { LearnablePrompt, Prompts } from "../prompts.ts";
 import { type Feedback, parseFeedback } from "./feedback.ts";
-import { type Decider, tryChange } from "./gate.ts";
-import { proposeChanges } from "./route.ts";
+import { changedPrompts, type Decider, tryChange } from "./gate.ts";
+import { byPrompt, proposeChanges } from "./route.ts";
 import { userText } from "./user-text.ts";
 
 /** What learning works with. `decider` is triage; `onProgress` hears how far the test of a change is. */
@@ -74,7 +74,7 @@ export async function learn(
     const lesson = await teach(userId, logged.record, decision, parts);
     return { receipt: await memory.ledger.commit(userId, lesson), repeated: false };
   } catch (error) {
-    throw keptForLater(error);
+    throw keptForLater(error, userId, logged.record.id);
   }
 }
 
@@ -103,9 +103,10 @@ export async function* retry(userId: string, parts: LearningParts): AsyncGenerat
   }
 }
 
-function keptForLater(error: unknown): unknown {
+function keptForLater(error: unknown, userId: string, key: string): unknown {
   if (!(error instanceof MnemailError)) return error;
-  const hint = "the feedback is kept: `mnemail feedback --user ID --retry` learns from it";
+  const command = `mnemail feedback --user ${userId}`;
+  const hint = `the feedback is kept: \`${command} --retry\` tries again, \`--discard ${key}\` gives it up`;
   const { code, message } = error;
   return new MnemailError(code, message, error.hint ? `${error.hint}; ${hint}` : hint, { cause: error });
 }
@@ -130,18 +131,26 @@ async function teach(
 ): Promise<Lesson> {
   const { memory, models } = parts;
   const label = labelOf(feedback, decision);
-  const example = decision && label ? { email: decision.email, label, was: decision.label } : undefined;
+  const earlier = decision && (await memory.examples.find(userId, decision.email.id))?.record.label;
+  // Who edits a draft says how to answer, and takes back no label they gave.
+  const isKept = feedback.kind === "edited_draft" && earlier !== undefined && earlier !== label;
+  const was = earlier ?? decision?.label;
+  const example = decision && label && was && !isKept ? { email: decision.email, label, was } : undefined;
   const histories = await memory.ledger.histories(userId);
   const live = (name: LearnablePrompt): UserPrompt => {
     const { prompt, versions } = histories[name];
     const { number, state, text } = liveVersion(versions);
     return { ...prompt, ...state, text, version: number };
   };
-  const prompts = { ignore: live("triage_ignore"), notify: live("triage_notify"), respond: live("triage_respond") };
   const proposed = await metered(async (usage) => {
     const found = await proposeChanges(feedback, decision, { userId, label, live }, parts);
     return { ...found, usage: usage() };
   });
+  const { settled } = proposed;
+  const prompts = changedPrompts(
+    { ignore: live("triage_ignore"), notify: live("triage_notify"), respond: live("triage_respond") },
+    settled,
+  );
   const fresh = proposed.changes
     .map(({ prompt, operations }) => ({ prompt, operations: newOperations(histories[prompt], operations).fresh }))
     .filter(({ operations }) => operations.length > 0);
@@ -159,10 +168,10 @@ async function teach(
     feedback,
     example,
     facts: proposed.facts,
-    live: isHeld ? others : proposed.changes,
+    live: byPrompt([...settled, ...(isHeld ? others : proposed.changes)]),
     proposed: isHeld ? triage : [],
     gate,
-    notes: proposed.notes,
+    notes: [...proposed.notes, ...(isKept ? [`the label you gave this email stays: ${earlier}`] : [])],
     model: proposed.usage.model_calls + gateUsage.model_calls > 0 ? models.chat.model : null,
     usage: { before: proposed.usage, gate: gateUsage },
   };

@@ -2,11 +2,10 @@ import { randomUUID } from "node:crypto";
 import { BaseMessage } from "@langchain/core/messages";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
-import { RULES_HEADING, renderState } from "../memory/procedural.ts";
-import type { Rule } from "../memory/records.ts";
+import { readRules, renderState } from "../memory/procedural.ts";
 import { applyOperations, type Operation } from "../memory/versions.ts";
 import type { Models } from "../models.ts";
-import { hashText, loadPrompts, type Prompts } from "../prompts.ts";
+import { loadPrompts, type Prompts } from "../prompts.ts";
 import { refuse } from "./check.ts";
 import { type Proposal, propose, type Target } from "./propose.ts";
 import { userText } from "./user-text.ts";
@@ -83,23 +82,6 @@ export function createMultiPromptOptimizer(parts: OptimizerParts): MultiPromptOp
 function targetOf({ name, prompt, when_to_update, update_instructions }: OptimizedPrompt): Target {
   const when = when_to_update || `feedback about what this prompt is for, which begins: ${prompt.slice(0, 200)}`;
   return { name, when, ...(update_instructions ? { how: update_instructions } : {}), rules: readRules(prompt).rules };
-}
-
-/** Takes the rules off the end of a prompt that this optimizer improved before. */
-function readRules(prompt: string): { base: string; rules: Rule[] } {
-  const at = prompt.lastIndexOf(`\n\n${RULES_HEADING}\n`);
-  const lines =
-    at < 0
-      ? []
-      : prompt
-          .slice(at + 2)
-          .split("\n")
-          .slice(1);
-  if (at <= 0 || lines.length === 0 || !lines.every((line) => line.startsWith("- ")))
-    return { base: prompt, rules: [] };
-  const origin = { actor: "user", at: "", evidence: "" };
-  const rules = lines.map((line) => ({ id: `r-${hashText(line).slice(0, 8)}`, text: line.slice(2), origin }));
-  return { base: prompt.slice(0, at), rules };
 }
 
 function improve<P extends OptimizedPrompt>(prompt: P, proposals: readonly Proposal[]): P {

@@ -31,14 +31,14 @@ type Labelled = { email: Pick<KeptEmail, "id" | "from" | "list_id">; label: Labe
 
 /**
  * What a relabel changes in the triage prompts, by code alone. A rule of an earlier relabel that says otherwise about
- * this email is retired. A new one is written once enough of the user's labels agree and none disagrees: about the
+ * this email is retired: it was made because no label disagreed. A new one is written once enough of the user's labels agree and none disagrees: about the
  * mailing list, else the sender, else the domain; all that it names is copied from headers.
  */
 export function relabelChanges(
   feedback: FeedbackRecord & { kind: "relabel" },
   email: KeptEmail,
   { examples, rules }: { examples: readonly Example[]; rules: Record<Label, readonly Rule[]> },
-): { changes: PromptChange[]; note: string | undefined } {
+): { retired: PromptChange[]; added: PromptChange[]; note: string | undefined } {
   const { label } = feedback;
   const others = examples.filter(({ key }) => key !== email.id);
   const labelled: Labelled[] = [
@@ -49,19 +49,19 @@ export function relabelChanges(
     })),
   ];
   const wrong = (["ignore", "notify", "respond"] as const).filter((other) => other !== label);
-  const changes = wrong.flatMap((other): PromptChange[] => {
-    const retired = rules[other].filter(({ match }) => match && matches(match, email));
-    if (retired.length === 0) return [];
+  const retired = wrong.flatMap((other): PromptChange[] => {
+    const gone = rules[other].filter(({ match }) => match && matches(match, email));
+    if (gone.length === 0) return [];
     return [
       {
         prompt: PROMPT_OF[other],
-        operations: retired.map(({ id }) => ({ op: "retire" as const, id, evidence: email.id })),
+        operations: gone.map(({ id }) => ({ op: "retire" as const, id, evidence: email.id })),
       },
     ];
   });
-  if (rules[label].some(({ match }) => match && matches(match, email))) return { changes, note: undefined };
+  if (rules[label].some(({ match }) => match && matches(match, email))) return { retired, added: [], note: undefined };
   const found = support(email, label, labelled);
-  if (!found) return { changes, note: waiting(email, label, labelled) };
+  if (!found) return { retired, added: [], note: waiting(email, label, labelled) };
   const { match, name, emails } = found;
   const text = `Label emails ${name} as ${label}`;
   const rule: Rule = {
@@ -70,7 +70,7 @@ export function relabelChanges(
     origin: { actor: feedback.actor, at: feedback.at, evidence: emails.join(", "), feedback: feedback.id },
     match,
   };
-  return { changes: [...changes, { prompt: PROMPT_OF[label], operations: [{ op: "add", rule }] }], note: undefined };
+  return { retired, added: [{ prompt: PROMPT_OF[label], operations: [{ op: "add", rule }] }], note: undefined };
 }
 
 /** The id of a rule: the same feedback and words make the same rule, however often they are written. */

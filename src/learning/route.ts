@@ -24,6 +24,8 @@ const MEMORY: Target = {
 
 /** What a feedback would change, before that is tried: at most one change of each prompt, and facts. */
 export interface ProposedChanges {
+  /** What a relabel takes back, which needs no test: the labels it rested on no longer agree. */
+  settled: PromptChange[];
   changes: PromptChange[];
   facts: string[];
   /** Why something was not proposed. */
@@ -44,6 +46,7 @@ export async function proposeChanges(
 ): Promise<ProposedChanges> {
   const { userId, label, live } = known;
   const notes: string[] = [];
+  const settled: PromptChange[] = [];
   const changes: PromptChange[] = [];
   if (feedback.kind === "relabel" && decision) {
     const byCode = relabelChanges(feedback, decision.email, {
@@ -54,8 +57,10 @@ export async function proposeChanges(
         respond: live("triage_respond").rules,
       },
     });
-    changes.push(...byCode.changes);
-    if (byCode.note) notes.push(byCode.note);
+    settled.push(...byCode.retired);
+    changes.push(...byCode.added);
+    // Words that come with a label may make the rule themselves.
+    if (byCode.note && !feedback.text) notes.push(byCode.note);
   }
   const said = userText(feedback, decision?.email);
   const hasWords = said.typed !== "" || said.inserted.length > 0;
@@ -67,6 +72,7 @@ export async function proposeChanges(
     notes.push("no words of your own in the draft that could become a rule");
   }
   return {
+    settled,
     changes: byPrompt([...changes, ...toChanges(feedback, proposals)]),
     facts: proposals.filter(({ target }) => target === MEMORY.name).map(({ text }) => text),
     notes,
@@ -95,7 +101,7 @@ function toChanges(feedback: FeedbackRecord, proposals: readonly Proposal[]): Pr
 }
 
 /** One change for each prompt: a feedback makes at most one version of it. */
-function byPrompt(changes: readonly PromptChange[]): PromptChange[] {
+export function byPrompt(changes: readonly PromptChange[]): PromptChange[] {
   return LEARNABLE_PROMPTS.flatMap((prompt) => {
     const operations = changes.filter((change) => change.prompt === prompt).flatMap((change) => change.operations);
     return operations.length > 0 ? [{ prompt, operations }] : [];

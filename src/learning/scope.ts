@@ -8,7 +8,7 @@ const MORE =
   /\b(?:and|anyone|anything|else|except|everyone|everything|if|instead|like|never|no|not|only|or|other|others|rest|similar|than|unless|but|without)\b/i;
 /** The form of a rule that is about the mail of some names and nothing else; each name stands as §. */
 const ABOUT_NAMES =
-  /^[^,;:§]*\b(?:from|by) §(?:(?:,| and|, and| or|, or) (?:from |by )?§)*(?: as "?(?:ignore|notify|respond)"?)?[.!]?$/i;
+  /^[\p{L}\s'’]*\b(?:from|by) §(?:(?:,| and|, and| or|, or) (?:from |by )?§)*(?: as "?(?:ignore|notify|respond)"?)?[.!]?$/iu;
 
 /** What of an email decides whether a rule is about it. */
 export type ScopedEmail = Pick<KeptEmail, "from" | "to" | "subject" | "body" | "cc" | "list_id">;

@@ -34,6 +34,12 @@ export class Examples {
     return examples.sort((a, b) => compare(b.record.at, a.record.at) || compare(a.key, b.key));
   }
 
+  /** The example of a key, or undefined when the user has none. */
+  async find(userId: string, key: string): Promise<Example | undefined> {
+    const [item] = await this.#access.batch([{ namespace: userNamespaces(userId).examples, key }]);
+    return readExamples(item ? [item] : [])[0];
+  }
+
   /**
    * Makes emails examples with a label. One that is an example already gets the label; one that bears the id of
    * another email gets the suffix that triage gives it, and takes no other's place.

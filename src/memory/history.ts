@@ -58,7 +58,9 @@ export function versionsOf(head: UserPrompt, log: readonly LoggedVersion[], isCo
   if (!isForeign) return versions;
   const since = isConditional ? [] : own.filter(({ createdAt }) => head.updatedAt && createdAt > head.updatedAt);
   const later = since.flatMap(({ record }) => record.operations).filter(({ op }) => op !== "restore");
-  const adopted = applyOperations({ base: head.base, rules: head.rules }, later);
+  // A line in the words of a rule that was learnt is that rule, with its origin.
+  const rules = head.rules.map((rule) => state.rules.find(({ text }) => text === rule.text) ?? rule);
+  const adopted = applyOperations({ base: head.base, rules }, later);
   const record: VersionRecord = {
     prompt: head.name,
     version: Math.max(number + 1, isConditional ? head.version : 0),
@@ -70,7 +72,7 @@ export function versionsOf(head: UserPrompt, log: readonly LoggedVersion[], isCo
     accepted: false,
     restores: null,
     model: null,
-    at: (head.updatedAt ?? new Date(0)).toISOString(),
+    at: head.updatedAt?.toISOString() ?? "",
   };
   return [...versions, { ...toVersion(record.version, adopted), record, isRecorded: false }];
 }
@@ -84,10 +86,11 @@ function toVersion(number: number, state: PromptState): Pick<Version, "number" |
   return { number, state, text: renderState(state) };
 }
 
-/** A prompt as its newest version has it, where a head may lack changes of other writers. */
-export function foldHead(head: UserPrompt, log: readonly LoggedVersion[]): UserPrompt {
-  const { number, state, text } = liveVersion(versionsOf(head, log, false));
-  return { ...head, ...state, text, version: number };
+/** A prompt as its newest version has it. @see versionsOf */
+export function foldHead(head: UserPrompt, log: readonly LoggedVersion[], isConditional: boolean): UserPrompt {
+  const { number, state, text } = liveVersion(versionsOf(head, log, isConditional));
+  // What another program wrote is read as it stands, whatever is adopted of it.
+  return { ...head, ...state, text: head.isEdited && isConditional ? head.text : text, version: number };
 }
 
 /** The live version of a prompt: the last. @throws Error for an empty list, which {@link versionsOf} never gives. */
@@ -109,7 +112,7 @@ export function undoTarget(versions: readonly Version[], version: Version): Vers
     if (!restored || restored.number >= at.number) break;
     at = restored;
   }
-  return versions.findLast(({ number }) => number < at.number);
+  return versions.findLast(({ number, text }) => number < at.number && text !== version.text);
 }
 
 /** The version that each rule came with, by rule id. A rollback carries rules that are older, so the first counts. */

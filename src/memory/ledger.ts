@@ -101,7 +101,7 @@ export class Ledger {
     const value = { feedback: id, kind: record?.kind ?? "", at: act.at, changes: [], notes, gate: null, usage };
     const put = { namespace: userNamespaces(userId).receipts, key: id, value, expected: null, index: false as const };
     if (record && !receipt && (await this.#access.putIf([put]))) return;
-    throw new MnemailError("input", `feedback ${id}: does not wait`, "`mnemail feedback --retry` names those that do");
+    throw new MnemailError("input", `feedback ${id}: does not wait`, "`mnemail memory show` names those that do");
   }
 
   /** The four prompts with their versions, as of one moment. */
@@ -181,7 +181,10 @@ export class Ledger {
       if (!target) {
         throw new MnemailError("input", `${name}: is at its default, which has no version before it`);
       }
-      if (target === live) throw new MnemailError("input", `${name}: version ${target.number} is the live one`);
+      if (target.text === live.text) {
+        const same = target === live ? "is the live one" : `is the same as the live one, ${live.number}`;
+        throw new MnemailError("input", `${name}: version ${target.number} ${same}`);
+      }
       const operation = restoreOperation(target.state, live.state);
       const origin = { feedback: null, gate: null, accepted: false, restores: target.number, model: null };
       const author = { actor: act.actor, channel: act.channel };

@@ -88,11 +88,11 @@ export class Memory {
       ...exampleSearches(at, email),
     ]);
     const [ignoreItem, notifyItem, respondItem, profile, decided, ...found] = results;
-    const latest = await this.#latest(at);
     const ignore = readPrompt("triage_ignore", ignoreItem, this.#prompts);
     const notify = readPrompt("triage_notify", notifyItem, this.#prompts);
     const respond = readPrompt("triage_respond", respondItem, this.#prompts);
     if (complete) await this.#initialise(at, [ignore, notify, respond]);
+    const latest = await this.#latest(at, [ignore, notify, respond]);
     return {
       email: distinguish(email, decided?.value),
       prompts: { ignore: latest(ignore), notify: latest(notify), respond: latest(respond) },
@@ -112,7 +112,7 @@ export class Memory {
     const [instructionsItem, profile, facts, conversations] = results;
     const instructions = readPrompt("agent_instructions", instructionsItem, this.#prompts);
     if (complete) await this.#initialise(at, [instructions]);
-    const latest = await this.#latest(at);
+    const latest = await this.#latest(at, [instructions]);
     return {
       instructions: latest(instructions),
       memories: readMemories([...conversations, ...facts]),
@@ -191,11 +191,12 @@ export class Memory {
     const { results: prompts } = await this.#access.readEach(
       LEARNABLE_PROMPTS.map((key) => ({ namespace: at.prompts, key })),
     );
-    const latest = await this.#latest(at);
+    const heads = LEARNABLE_PROMPTS.map((name, i) => readPrompt(name, prompts[i] ?? null, this.#prompts));
+    const latest = await this.#latest(at, heads);
     const active = readMemories(await this.#access.all(at.collection));
     const pending = readMemories(await this.#access.all(at.pending));
     return {
-      procedural: LEARNABLE_PROMPTS.map((name, i) => latest(readPrompt(name, prompts[i] ?? null, this.#prompts))),
+      procedural: heads.map(latest),
       semantic: readExamples(await this.#access.all(at.examples)),
       episodic: [
         ...active.map((memory) => ({ ...memory, status: "active" as const })),
@@ -205,17 +206,19 @@ export class Memory {
   }
 
   /**
-   * How prompts are read to the newest: where conditional puts hold, the head record is that; elsewhere it may lack
-   * what two writers wrote at once, and the log is folded, for one more round trip.
+   * Prompts as their newest versions have them. Where conditional puts hold, the head record is that, unless another
+   * program wrote it; elsewhere it may lack what two writers wrote at once. Then the log is folded, for one more round
+   * trip.
    */
-  async #latest(at: UserNamespaces): Promise<(prompt: UserPrompt) => UserPrompt> {
-    if (this.#access.isConditional) return (prompt) => prompt;
+  async #latest(at: UserNamespaces, prompts: readonly UserPrompt[]): Promise<(prompt: UserPrompt) => UserPrompt> {
+    const { isConditional } = this.#access;
+    if (isConditional && !prompts.some(({ isEdited }) => isEdited)) return (prompt) => prompt;
     const log = await this.#access.all(at.versions).catch((error: unknown) => {
       this.#warn(`the versions of prompts cannot be read: ${renderError(error)}`);
       return [];
     });
     const versions = readLog(log);
-    return (prompt) => foldHead(prompt, versions);
+    return (prompt) => foldHead(prompt, versions, isConditional);
   }
 
   /** Who loses the race against another first reader finds the same defaults written. */

@@ -24,7 +24,8 @@ export interface UserPrompt {
 }
 
 /** The line above the learnt rules of a prompt. */
-export const RULES_HEADING = "Rules from the user:";
+const RULES_HEADING = "Rules from the user:";
+const RULES_LIST = new RegExp(`^([\\s\\S]*?)\\n\\n${RULES_HEADING}\\n((?:- .+(?:\\n|$))+)([\\s\\S]*)$`);
 
 /** A prompt as the model reads it: the fixed text, and at its end the list of learnt rules where there are any. */
 export function renderState({ base, rules }: PromptState): string {
@@ -56,8 +57,28 @@ export function readPrompt(name: LearnablePrompt, item: Item | null, prompts: Pr
   if (isUntouchedDefault(record.data)) return { ...unlearnt, version };
   const ending = renderState({ base: "", rules });
   const base = prompt.endsWith(ending) ? prompt.slice(0, prompt.length - ending.length) : "";
-  if (base === "") return { ...unlearnt, text: prompt, base: prompt, version, isEdited: true };
-  return { ...unlearnt, text: prompt, base, rules, version, isEdited: default_hash !== hashText(base) };
+  const isOurs = base !== "" && default_hash === hashText(base);
+  if (isOurs) return { ...unlearnt, text: prompt, base, rules, version };
+  return { ...unlearnt, text: prompt, ...readRules(prompt, rules), version, isEdited: true };
+}
+
+/**
+ * Takes the list of rules out of a text that another program edited: what stands before and after it is the base.
+ * A line in the words of a known rule is that rule.
+ */
+export function readRules(text: string, known: readonly Rule[] = []): { base: string; rules: Rule[] } {
+  const [, before = "", list = "", after = ""] = RULES_LIST.exec(text) ?? [];
+  if (before.trim() === "") return { base: text, rules: [] };
+  const rules = list
+    .trim()
+    .split("\n")
+    .map((line): Rule => {
+      const rule = known.find((each) => each.text === line.slice(2));
+      const origin = { actor: "another program", at: "", evidence: "" };
+      return rule ?? { id: `r-${hashText(line).slice(0, 8)}`, text: line.slice(2), origin };
+    });
+  const distinct = [...new Map(rules.map((rule) => [rule.id, rule])).values()];
+  return { base: `${before}${after.trim() === "" ? "" : `\n\n${after.trim()}`}`, rules: distinct };
 }
 
 function isUntouchedDefault(record: PromptRecord): boolean {

@@ -46,7 +46,8 @@ export function versionPuts(
   const adopted = live.isRecorded || !live.record ? [] : [live.record];
   return [
     ...[...adopted, record].map((each): ConditionalPut => {
-      const key = `${prompt.name}:${each.feedback ?? `${each.version}-${hashText(JSON.stringify(each))}`}`;
+      const cause = each.feedback ?? `${each.version}-${hashText(JSON.stringify(each))}`;
+      const key = `${prompt.name}:${cause}${each.accepted ? ":accepted" : ""}`;
       return { namespace: at.versions, key, value: each, index: false };
     }),
     promptPut(prompt, at.prompts, { ...state, version }),
@@ -56,13 +57,18 @@ export function versionPuts(
 /** Those operations that still change something; `known` are rules that the prompt has in the same words. */
 export function newOperations({ versions }: PromptHistory, operations: readonly Operation[]) {
   const { rules } = liveVersion(versions).state;
-  const isKnown = (each: Operation) =>
-    each.op === "add" && rules.some(({ text }) => text.toLowerCase() === each.rule.text.toLowerCase());
-  const isGone = (each: Operation) => each.op === "retire" && !rules.some(({ id }) => id === each.id);
-  return {
-    fresh: operations.filter((each) => !isKnown(each) && !isGone(each)),
-    known: operations.filter(isKnown),
-  };
+  const texts = new Set(rules.map(({ text }) => text.toLowerCase()));
+  const fresh: Operation[] = [];
+  const known: Operation[] = [];
+  for (const each of operations) {
+    const isThere = "id" in each && rules.some(({ id }) => id === each.id);
+    if (each.op === "restore" || (each.op === "retire" && isThere)) fresh.push(each);
+    if (each.op === "restore" || each.op === "retire") continue;
+    const text = each.rule.text.toLowerCase();
+    (texts.has(text) ? known : fresh).push(each);
+    texts.add(text);
+  }
+  return { fresh, known };
 }
 
 /** One operation as a receipt names it, with what became of it. */

@@ -75,7 +75,10 @@ export function applyOperations(state: PromptState, operations: readonly Operati
   for (const each of operations) {
     switch (each.op) {
       case "add":
-        rules = without(rules, [each.rule.id]).concat(each.rule);
+        // Two writers who did not see each other can add the same words.
+        if (!rules.some(({ id, text }) => id !== each.rule.id && sameWords(text, each.rule.text))) {
+          rules = without(rules, [each.rule.id]).concat(each.rule);
+        }
         break;
       case "replace": {
         const at = rules.findIndex(({ id }) => id === each.id);
@@ -95,6 +98,11 @@ export function applyOperations(state: PromptState, operations: readonly Operati
     }
   }
   return { base, rules };
+}
+
+/** Whether two rules say the same. */
+export function sameWords(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
 }
 
 function without(rules: readonly Rule[], ids: readonly string[]): Rule[] {

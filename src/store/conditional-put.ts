@@ -29,7 +29,7 @@ export function isConditional(store: BaseStore): store is MnemailStore {
 
 /**
  * Puts all or nothing, on condition that each stored value is the one expected. On our own stores this is atomic.
- * On any other `BaseStore` it is a read, a comparison and a batch in turn: safe within one process, while between
+ * On any other `BaseStore` it is a read, a comparison and two batches in turn, the last put in the second: safe within one process, while between
  * processes the last writer wins.
  */
 export async function putIf(store: BaseStore, puts: readonly ConditionalPut[]): Promise<boolean> {
@@ -37,7 +37,10 @@ export async function putIf(store: BaseStore, puts: readonly ConditionalPut[]): 
   return inTurn(store, "put", async () => {
     const stored = await store.batch(puts.map(({ namespace, key }) => ({ namespace, key })));
     const holds = puts.every(({ expected }, i) => expected === undefined || jsonEqual(stored[i]?.value, expected));
-    if (holds) await store.batch(puts.map(({ expected: _, ...put }) => put));
+    const plain = puts.map(({ expected: _, ...put }) => put);
+    // Such a store may apply a batch in any order: the last put, which vouches for the others, waits for them.
+    if (holds && plain.length > 1) await store.batch(plain.slice(0, -1));
+    if (holds) await store.batch(plain.slice(-1));
     return holds;
   });
 }

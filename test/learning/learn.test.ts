@@ -76,6 +76,38 @@ describe("each kind of feedback", () => {
     expect(receipt.usage.before.model_calls).toBe(0);
   });
 
+  test("an edited draft confirms respond, and takes back no label the user gave; an empty one is refused", async () => {
+    await using assistant = await openTestAssistant();
+    await assistant.handle(ANA, question);
+    await assistant.learn(ANA, { kind: "relabel", email_id: "q1", label: "notify" });
+    const { receipt } = await assistant.learn(ANA, { kind: "edited_draft", email_id: "q1", after: "See you soon." });
+    expect(receipt.notes).toContain("the label you gave this email stays: notify");
+    expect(await labelsOf(assistant)).toEqual([["q1", "notify"]]);
+    const fine = await assistant.learn(ANA, { kind: "accepted_draft", email_id: "q1" });
+    expect(fine.receipt.changes).toMatchObject([{ label: "respond", was: "notify" }]);
+    const empty = assistant.learn(ANA, { kind: "edited_draft", email_id: "q1", after: " \n" });
+    await expect(empty).rejects.toThrow("feedback: the draft is empty");
+  });
+
+  test("a relabel against the rule of earlier relabels takes it back at once", async () => {
+    await using assistant = await openTestAssistant();
+    const mails = ["a", "b", "c"].map((id) =>
+      email({ id, from: "Jo <jo@work.example>", subject: `Part ${id}`, body: `Could you check part ${id}?` }),
+    );
+    for (const mail of mails) await assistant.handle(ANA, mail);
+    await assistant.learn(ANA, { kind: "relabel", email_id: "a", label: "notify" });
+    const second = await assistant.learn(ANA, { kind: "relabel", email_id: "b", label: "notify" });
+    expect(second.receipt.changes).toMatchObject([{ kind: "example" }, { status: "live", prompt: "triage_notify" }]);
+    const against = await assistant.learn(ANA, { kind: "relabel", email_id: "c", label: "respond" });
+    expect(against.receipt.changes).toMatchObject([
+      { kind: "example", label: "respond" },
+      { status: "live", action: "retire", was: "Label emails from jo@work.example as notify", evidence: "c" },
+    ]);
+    expect(await rulesOf(assistant)).toEqual([]);
+    for (const mail of mails) await assistant.handle(ANA, mail);
+    expect((await assistant.memory.findDecision(ANA, "c"))?.label).toBe("respond");
+  });
+
   test("a rejected draft with a reason is learnt from as words", async () => {
     const rule = { text: "Keep answers to three sentences.", evidence: "at most three sentences" };
     await using assistant = await openTestAssistant({}, { answers: [answerToLearn([rule])] });
@@ -224,7 +256,9 @@ describe("a model that fails or answers nonsense", () => {
     const answers = [...("answers" in script ? script.answers : []), ...signs.answers];
     await using assistant = await openTestAssistant({}, { ...script, answers });
     const error = renderError(await assistant.learn(ANA, say(SIGN)).catch((each) => each));
-    expect(error).toMatch(/the feedback is kept: `mnemail feedback --user ID --retry` learns from it/);
+    expect(error).toMatch(
+      /the feedback is kept: `mnemail feedback --user ana@home\.example --retry` tries again, `--discard .+` gives it up/,
+    );
     expect(await rulesOf(assistant)).toEqual([]);
     expect(await assistant.memory.ledger.unlearnt(ANA)).toMatchObject([{ kind: "text", text: SIGN }]);
 

@@ -48,6 +48,8 @@ describe("the emails that a change can affect", () => {
     "shop.example is fine, the others are not",
     "Ignore emails from shop.example and newsletters",
     "Ignore newsletters and emails from shop.example",
+    "Skip newsletters. Ignore emails from shop.example",
+    "Skip newsletters - ignore emails from shop.example",
     "Ignore emails from shop.example when they are about sales, else answer",
     "Ignore emails that mention shop.example and newsletters",
   ])("are all, where the rule says more than a name: %s", (text) => {

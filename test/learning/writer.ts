@@ -3,15 +3,15 @@ import { pathToFileURL } from "node:url";
 import { z } from "zod";
 import { loadConfig } from "../../src/config.ts";
 import { MnemailError, renderError } from "../../src/errors.ts";
-import { changeSchema, type FeedbackRecord, type Receipt, receiptSchema } from "../../src/memory/feedback-record.ts";
+import { changeSchema, type Receipt, receiptSchema } from "../../src/memory/feedback-record.ts";
 import { liveVersion } from "../../src/memory/history.ts";
 import type { Lesson } from "../../src/memory/lesson.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import type { PromptChange } from "../../src/memory/version-puts.ts";
 import type { Operation } from "../../src/memory/versions.ts";
-import { NO_USAGE } from "../../src/meter.ts";
 import { loadPrompts } from "../../src/prompts.ts";
 import { openStore } from "../../src/store/open-store.ts";
+import { lesson } from "../support/lesson.ts";
 
 // What one of two writers at once does to the memory of a user; run by itself, a process that does so when told.
 
@@ -19,7 +19,7 @@ const PROMPTS = ["triage_ignore", "triage_notify", "triage_respond"] as const;
 const step = { minute: z.int().min(0).max(59) };
 
 /** One step of a writer. `minute` is what its clock shows; `pick` chooses among what there is when the step begins. */
-export const stepSchema = z.discriminatedUnion("do", [
+const stepSchema = z.discriminatedUnion("do", [
   /** Learn the topic `n`; the same words under another key where `again`. */
   z.object({ do: z.literal("add"), n: z.int(), again: z.boolean(), ...step }),
   z.object({ do: z.literal("replace"), n: z.int(), pick: z.int(), ...step }),
@@ -33,7 +33,7 @@ export const stepSchema = z.discriminatedUnion("do", [
 export type Step = z.infer<typeof stepSchema>;
 
 /** What was acknowledged. `refused`: there was nothing to decide, or to go back to. */
-export const doneSchema = z.discriminatedUnion("done", [
+const doneSchema = z.discriminatedUnion("done", [
   z.object({ done: z.literal("learnt"), wanted: z.array(z.string()), receipt: receiptSchema }),
   z.object({
     done: z.literal("decided"),
@@ -81,17 +81,17 @@ export async function perform(memory: Memory, userId: string, step: Step, writer
     if (error instanceof MnemailError && error.code === "input") return { done: "refused" };
     throw error;
   }
-  const lesson = await lessonOf(memory, userId, step, at);
-  const receipt = await learnFrom(memory, userId, lesson);
-  const operations = [...lesson.live, ...lesson.proposed].flatMap((change) => change.operations);
+  const taught = await lessonOf(memory, userId, step, at);
+  const receipt = await learnFrom(memory, userId, taught);
+  const operations = [...taught.live, ...taught.proposed].flatMap((change) => change.operations);
   const wanted = operations.flatMap((each) => (each.op === "add" || each.op === "replace" ? each.rule.text : []));
   return { done: "learnt", wanted, receipt };
 }
 
 /** The way of `learn`: log it, and unless it was learnt by now, commit. */
-export async function learnFrom(memory: Memory, userId: string, lesson: Lesson): Promise<Receipt> {
-  const { record: feedback, receipt } = await memory.ledger.log(userId, lesson.feedback);
-  return receipt ?? (await memory.ledger.commit(userId, { ...lesson, feedback }));
+async function learnFrom(memory: Memory, userId: string, taught: Lesson): Promise<Receipt> {
+  const { record: feedback, receipt } = await memory.ledger.log(userId, taught.feedback);
+  return receipt ?? (await memory.ledger.commit(userId, { ...taught, feedback }));
 }
 
 type Taught = Extract<Step, { n: number }>;
@@ -113,18 +113,12 @@ async function lessonOf(memory: Memory, userId: string, step: Taught, at: string
     }
     if (operation) changes.push({ prompt, operations: [operation] });
   }
-  return lessonFrom(id, at, step.do === "propose" ? { live: [], proposed: changes } : { live: changes, proposed: [] });
-}
-
-/** A lesson as learning would have made it of a typed text. */
-export function lessonFrom(id: string, at: string, changes: Pick<Lesson, "live" | "proposed">): Lesson {
-  const feedback: FeedbackRecord = { id, kind: "text", text: `feedback ${id}`, actor: "user", channel: "test", at };
-  const usage = { before: { ...NO_USAGE }, gate: { ...NO_USAGE } };
-  return { feedback, facts: [], ...changes, gate: null, notes: [], model: null, usage };
+  const made = lesson(id, step.do === "propose" ? { proposed: changes } : { live: changes });
+  return { ...made, feedback: { ...made.feedback, at } };
 }
 
 /** What a process is told: do these steps for a user, from one moment on (milliseconds since 1970). */
-export const requestSchema = z.object({ user: z.string(), steps: z.array(stepSchema), from: z.number() });
+const requestSchema = z.object({ user: z.string(), steps: z.array(stepSchema), from: z.number() });
 
 /** What a process answers; `conflicts` counts the puts that found another writer's. The first answer says it is ready. */
 export const answerSchema = z.object({

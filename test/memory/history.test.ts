@@ -94,6 +94,21 @@ describe.each(Object.entries(STORES))("the versions of a prompt, on %s", (_, ope
     expect((await memory.readForTriage(ANA, mail)).prompts.ignore.text).toContain(base);
   });
 
+  test("keep the rules in a text that another program wrote around them", async () => {
+    const { store, memory, versions, rules } = await open();
+    for (const text of ["One", "Two"]) await learnRule(memory, ANA, PROMPT, text);
+    const [rule] = liveVersion(await versions()).state.rules;
+    const item = await store.get([ANA], PROMPT);
+    await store.put([ANA], PROMPT, { prompt: `${item?.value["prompt"]}\n- Three\n\nBe brief.` }, false);
+    const { text, version } = (await memory.readForTriage(ANA, mail)).prompts.ignore;
+    expect(text).toContain("- Two\n- Three");
+    expect(version).toBe(3);
+    expect(await rules()).toEqual(["One", "Two", "Three"]);
+    const operations: Operation[] = [{ op: "retire", id: rule?.id ?? "", evidence: "" }];
+    await memory.ledger.commit(ANA, lesson("f", { live: [{ prompt: PROMPT, operations }] }));
+    expect(liveVersion(await versions()).text).toBe(`${base}\n\nBe brief.\n\nRules from the user:\n- Two\n- Three`);
+  });
+
   test("keep the default they grew from when a release changes it", async () => {
     const { store, memory } = await open();
     await learnRule(memory, ANA, PROMPT, "One");
