@@ -3,7 +3,7 @@ import { describeMachine, table } from "./report.ts";
 
 /** A run for programs. */
 export function learningToJson(report: LearningReport): string {
-  return JSON.stringify({ ...report, goals: judgeLearning(report) }, null, 2);
+  return JSON.stringify({ machine: describeMachine(), ...report, goals: judgeLearning(report) }, null, 2);
 }
 
 /** A run for people, in Markdown. */
@@ -39,7 +39,7 @@ export function learningToMarkdown(report: LearningReport): string {
     "",
     ...table(head, rows),
     "",
-    "### Goals",
+    "### Goals of learning",
     "",
     ...table(
       ["goal", "wanted", "found", ""],

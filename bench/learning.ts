@@ -32,10 +32,18 @@ export interface LearningReport {
   quick: boolean;
   /** Emails whose label the user gave before each feedback. */
   labelled: number;
+  /** Emails that a rule about {@link SENDER} can affect, counted in the samples and not by what is measured. */
+  affected: number;
   cases: LearningCase[];
 }
 
-const MARIT = "marit.haugland@skarvebotn.example";
+/** Two of the samples are theirs, and always have a label. */
+const SENDER = "marit.haugland@skarvebotn.example";
+
+/** The case in which the first feedback has every email asked about, so that only the change of the second is new. */
+const WARM_THEN_SENDER = "text about any email, then one sender";
+/** Samples of a quick run, those of the sender besides. */
+const QUICK_SAMPLES = 18;
 
 interface Sample extends Email {
   wanted: Label;
@@ -48,6 +56,7 @@ interface Unlabelled {
   lists: Sample[];
 }
 
+/** No sentence stands in two cases: the vector of one that was embedded before is known. */
 const KINDS: { kind: string; said: (emails: Unlabelled) => [Feedback, Feedback] }[] = [
   {
     kind: "text about answers",
@@ -59,7 +68,11 @@ const KINDS: { kind: string; said: (emails: Unlabelled) => [Feedback, Feedback] 
   },
   {
     kind: "text about one sender",
-    said: () => says("Ignore emails from noreply@pakkeruta.example", `Notify me about emails from ${MARIT}`),
+    said: () => says("Ignore emails from noreply@pakkeruta.example", `Notify me about emails from ${SENDER}`),
+  },
+  {
+    kind: WARM_THEN_SENDER,
+    said: () => says('Ignore emails about "bingo"', `Always notify me about emails from ${SENDER}`),
   },
   {
     kind: "text about any email",
@@ -133,8 +146,9 @@ export async function runLearningBench(
     const decider = createDecider({ models, prompts });
     const parts: LearningParts = { memory, models, prompts, decider, now: () => new Date() };
     const graph = createEmailAssistant({ store, models, prompts });
-    const samples = await loadSamples();
-    const labelled = quick ? 8 : 24;
+    const week = await loadSamples();
+    const samples = quick ? week.filter((email, i) => i < QUICK_SAMPLES || names(email, SENDER)) : week;
+    const labelled = quick ? 6 : 24;
     const cases: LearningCase[] = [];
     for (const { kind, said } of KINDS) {
       note(kind);
@@ -147,7 +161,8 @@ export async function runLearningBench(
       const { receipt: next } = await learn(kind, second, parts);
       cases.push({ kind, cold, next });
     }
-    return { quick, labelled, cases };
+    const affected = samples.filter((email) => names(email, SENDER)).length;
+    return { quick, labelled, affected, cases };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -168,6 +183,10 @@ async function loadSamples(): Promise<Sample[]> {
   return samples;
 }
 
+function names({ from, to, cc = "", subject, body }: Email, address: string): boolean {
+  return [from, to, cc, subject, body].join("\n").toLowerCase().includes(address);
+}
+
 /** Gives the label the user wants to some emails, those of one sender among them; returns others to try kinds on. */
 async function giveLabels(
   user: string,
@@ -179,10 +198,10 @@ async function giveLabels(
   for (const email of samples) {
     const decision = await parts.memory.findDecision(user, email.id);
     const kept = email.list_id ? free.lists : decision?.draft ? free.drafted : free.notified;
-    if (kept.length < 2 && !email.from.includes(MARIT)) kept.push(email);
+    if (kept.length < 2 && !email.from.includes(SENDER)) kept.push(email);
   }
   const others = samples.filter((email) => !Object.values(free).flat().includes(email));
-  const ordered = others.sort((a, b) => Number(b.from.includes(MARIT)) - Number(a.from.includes(MARIT)));
+  const ordered = others.sort((a, b) => Number(b.from.includes(SENDER)) - Number(a.from.includes(SENDER)));
   for (const { id, wanted } of ordered.slice(0, count)) {
     await learn(user, { kind: "relabel", email_id: id, label: wanted }, parts);
   }
@@ -201,41 +220,27 @@ export interface LearningGoal {
   met: boolean;
 }
 
-/** The goals of learning. */
-export function judgeLearning({ cases, labelled }: LearningReport): LearningGoal[] {
+/** The goals of learning. No limit is taken from the gate that is judged by it. */
+export function judgeLearning({ cases, labelled, affected }: LearningReport): LearningGoal[] {
   const most = (chosen: readonly LearningCase[]) =>
     Math.max(...chosen.flatMap(({ cold, next }) => [cold, next]).map(({ usage }) => usage.before.model_calls));
   const isText = ({ kind }: LearningCase) => kind.startsWith("text");
-  const atMost = (name: string, limit: number, found: number): LearningGoal => ({
-    name,
-    wanted: `at most ${limit}`,
-    found: `${found}${found <= limit ? "" : `, ${found - limit} too many`}`,
-    met: found <= limit,
-  });
   const gateOf = (kind: string) => cases.find((one) => one.kind === kind)?.next.gate;
-  const scoped = gateOf("text about one sender");
-  const any = gateOf("text about any email");
-  const flips = (any?.fixed.length ?? 0) + (any?.broken.length ?? 0);
-  const affected = (scoped?.tested ?? Number.NaN) + (scoped?.listed.length ?? 0);
+  const scoped = gateOf(WARM_THEN_SENDER);
+  const any = cases.find(({ kind }) => kind === "text about any email");
+  const second = "a second feedback, about a sender,";
   return [
     atMost("model calls of typed feedback before its test", 1, most(cases.filter((one) => !isText(one)))),
     atMost("model calls of free text before its test", 2, most(cases.filter(isText))),
-    atMost(
-      "labelled emails replayed by a second feedback about a sender of 2 of them",
-      2,
-      scoped?.tested ?? Number.NaN,
-    ),
-    // With the live prompts, with the changed ones, and once more with these where the label flips.
-    atMost(
-      `its questions (all ${labelled} would be ${2 * labelled} or more)`,
-      3 * affected,
-      scoped?.asked ?? Number.NaN,
-    ),
-    // What was answered with the live prompts is known: one question for each email is left, and one for each flip.
-    atMost(
-      "questions of a second feedback about any email",
-      (any?.cached ?? Number.NaN) + flips,
-      any?.asked ?? Number.NaN,
-    ),
+    atMost(`labelled emails that ${second} replays, of ${labelled}`, affected, scoped?.tested),
+    // One question with the changed prompts, and one more where the label flips; those with the live ones are known.
+    atMost(`questions that ${second} asks (about all: ${any?.next.gate?.asked})`, 2 * affected, scoped?.asked),
+    // The first asked twice about each email.
+    atMost("questions of a second feedback about any email", (any?.cold.gate?.asked ?? 0) / 2, any?.next.gate?.asked),
   ];
+}
+
+function atMost(name: string, limit: number, found = Number.NaN): LearningGoal {
+  const met = found <= limit;
+  return { name, wanted: `at most ${limit}`, found: `${found}${met ? "" : `, ${found - limit} too many`}`, met };
 }

@@ -24,7 +24,7 @@ program
   .command("learning")
   .description("model calls and tokens of each kind of feedback, before its test and in it; below a minute")
   .option("--json", "print JSON for programs")
-  .option("--quick", "small numbers, some 15 seconds: proves that the command works")
+  .option("--quick", "small numbers, below 15 seconds: proves that the command works")
   .action(async (raw: unknown) => {
     const options = z.object({ json: z.boolean().default(false), quick: z.boolean().default(false) }).parse(raw);
     const { runLearningBench } = await import("./learning.ts");
