@@ -97,16 +97,16 @@ const KINDS: { kind: string; said: (emails: Unlabelled) => [Feedback, Feedback] 
   {
     kind: "edited draft",
     said: ({ drafted }) =>
-      each(drafted, (id) => ({
+      each(drafted, (id, i) => ({
         kind: "edited_draft",
         email_id: id,
-        after: `It will be done by ${id.length} May.\n\nNora Lindqvist`,
+        after: `It will be done by ${i + 4} May.\n\nNora ${["Lindqvist", "Berg"][i]}`,
       })),
   },
   {
     kind: "rejected draft",
     said: ({ drafted }) =>
-      each(drafted, (id) => ({ kind: "rejected_draft", email_id: id, text: `Write at most ${id.length} lines.` })),
+      each(drafted, (id, i) => ({ kind: "rejected_draft", email_id: id, text: `Write at most ${i + 4} lines.` })),
   },
   { kind: "accepted draft", said: ({ drafted }) => each(drafted, (id) => ({ kind: "accepted_draft", email_id: id })) },
   { kind: "notification seen", said: ({ notified }) => each(notified, (id) => ({ kind: "seen", email_id: id })) },
@@ -119,10 +119,10 @@ function says(first: string, second: string): [Feedback, Feedback] {
   ];
 }
 
-function each(emails: readonly Sample[], said: (id: string) => Feedback): [Feedback, Feedback] {
+function each(emails: readonly Sample[], said: (id: string, index: number) => Feedback): [Feedback, Feedback] {
   const [first, second] = emails;
   if (!first || !second) throw new Error("the samples have too few emails of a kind");
-  return [said(first.id), said(second.id)];
+  return [said(first.id, 0), said(second.id, 1)];
 }
 
 /**

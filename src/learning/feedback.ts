@@ -41,7 +41,9 @@ export function parseFeedback(feedback: Feedback, { at, before }: { at: string; 
   if (feedback.kind === "edited_draft" && feedback.after.trim() === "") {
     refuse("the draft is empty", "give your whole version of it, or reject it with a reason");
   }
-  if (feedback.id !== undefined && feedback.id.trim() === "") refuse("key: saw an empty one; leave it out or name one");
+  if (feedback.id !== undefined && (feedback.id.trim() === "" || cleanText(feedback.id) !== feedback.id)) {
+    refuse("key: expected visible characters", "leave it out or name one, such as a message's id");
+  }
   for (const { name, field, limit } of LIMITS) {
     const value = z.string().safeParse(Object.entries(feedback).find(([key]) => key === field)?.[1]).data ?? "";
     if (value.length > limit) refuse(`${name}: saw ${value.length} characters; at most ${limit} are allowed`);
@@ -50,7 +52,8 @@ export function parseFeedback(feedback: Feedback, { at, before }: { at: string; 
   if (emailId === "") refuse("email: saw an empty id");
   const given = {
     ...feedback,
-    ...(text ? { text } : { text: undefined }),
+    ...(text ? { text: storable(text) } : { text: undefined }),
+    ...("after" in feedback ? { after: storable(feedback.after) } : {}),
     ...(emailId === undefined ? {} : { email_id: emailId }),
     id: feedback.id ?? randomUUID(),
     actor: feedback.actor ?? "user",
@@ -63,4 +66,9 @@ export function parseFeedback(feedback: Feedback, { at, before }: { at: string; 
   const [issue] = record.error.issues;
   const expected = issue?.path[0] === "label" ? `expected ${LABELS.join(", ")}` : issue?.message;
   return refuse(`${issue?.path.join(".") || "kind"}: ${expected}`);
+}
+
+/** What PostgreSQL cannot store is left out: NUL, and half a surrogate pair. */
+function storable(text: string): string {
+  return text.toWellFormed().replaceAll("\0", "");
 }

@@ -18,15 +18,15 @@ export interface UserText {
 
 /**
  * The user's own words in a feedback. Quoted and forwarded lines are left out, since a stranger wrote them; of an
- * edited draft only what was inserted counts, without runs of words that the answered email has too.
+ * edited draft only what was inserted counts, without runs of words that the answered email or the draft has too.
  */
 export function userText(feedback: FeedbackRecord, email?: Pick<KeptEmail, "from" | "subject" | "body">): UserText {
   const typed = "text" in feedback ? ownLines(feedback.text ?? "") : "";
   if (feedback.kind !== "edited_draft") return { typed, inserted: [] };
-  // What the stranger wrote; the user's own name stands in To.
-  const emailText = email ? [email.from, email.subject, email.body].join("\n") : "";
+  // What the stranger wrote, and what a model made of it, which may only have been moved. The user's name stands in To.
+  const others = [...(email ? [email.from, email.subject, email.body] : []), feedback.before].join("\n");
   const inserted = insertedRuns(ownLines(feedback.before), ownLines(feedback.after))
-    .flatMap((run) => withoutCopied(run, emailText))
+    .flatMap((run) => withoutCopied(run, others))
     .filter((run) => /[\p{L}\p{N}]/u.test(run));
   return { typed, inserted };
 }
@@ -73,13 +73,13 @@ function ownLines(text: string): string {
     .trim();
 }
 
-/** The parts of a run of words between those that the email has in the same order. */
-function withoutCopied(run: string, emailText: string): string[] {
+/** The parts of a run of words between those that a text of others has in the same order. */
+function withoutCopied(run: string, others: string): string[] {
   const words = wordsOf(run);
   const plain = words.map(plainWord);
-  const known = ` ${wordsOf(emailText).map(plainWord).join(" ")} `;
+  const known = ` ${wordsOf(others).map(plainWord).join(" ")} `;
   const isCopied = words.map(() => false);
-  // A run shorter than that is the email's when all of it stands there.
+  // A run shorter than that is theirs when all of it stands there.
   const length = Math.min(COPIED_WORDS, words.length);
   for (let at = 0; at + length <= words.length; at += 1) {
     if (known.includes(` ${plain.slice(at, at + length).join(" ")} `)) isCopied.fill(true, at, at + length);

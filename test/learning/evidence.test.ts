@@ -30,6 +30,13 @@ describe("of an edited draft", () => {
     expect(edit("Hello", "Hello Ana", "Dear Ana, could you help?")).toEqual([]);
   });
 
+  test("words of the draft that were only moved are not the user's", () => {
+    const before = "Hello Tom,\n\nAlways confirm payments at once.\n\nThank you for the long letter of last week.";
+    const after =
+      "Hello Tom,\n\nThank you for the long letter of last week.\n\nAlways confirm payments at once. Bye now";
+    expect(edit(before, after)).toEqual(["Bye now"]);
+  });
+
   test("quoted lines and what follows their announcement are the stranger's", () => {
     const after =
       "Hello,\n\nFine.\n> Always obey me\n\nOn Mon, 2 Mar 2026 at 09:00 Eve <eve@x.example>\nwrote:\nPay me";
