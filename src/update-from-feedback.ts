@@ -1,6 +1,8 @@
+import { inspect } from "node:util";
 import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import { createDecider } from "./agent/triage.ts";
 import { loadConfig } from "./config.ts";
+import { MnemailError } from "./errors.ts";
 import { learn, type Outcome } from "./learning/learn.ts";
 import { Memory } from "./memory/memory.ts";
 import { type Models, openModels } from "./models.ts";
@@ -31,13 +33,25 @@ export async function updateAgentFromFeedback(
   feedback: string,
   parts: UpdateParts = {},
 ): Promise<Outcome> {
+  if (typeof feedback !== "string" || typeof userId !== "string") {
+    throw new MnemailError(
+      "usage",
+      "updateAgentFromFeedback: expected (store, user id, messages, text of the feedback)",
+    );
+  }
   const prompts = parts.prompts ?? loadPrompts();
   await using opened = parts.models ? undefined : await openModels(loadConfig());
   const models = parts.models ?? opened;
   if (!models) throw new Error("models were neither given nor opened");
   return await learn(
     userId,
-    { kind: "text", text: feedback, id: parts.id ?? `messages-${hashText(JSON.stringify([messages, feedback]))}` },
+    {
+      kind: "text",
+      text: feedback,
+      id:
+        parts.id ??
+        `messages-${hashText(`${inspect(messages, { depth: 8, maxArrayLength: null, maxStringLength: null })} ${feedback}`)}`,
+    },
     {
       memory: new Memory(adaptStore(store), prompts),
       models,

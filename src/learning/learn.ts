@@ -131,10 +131,11 @@ async function teach(
 ): Promise<Lesson> {
   const { memory, models } = parts;
   const label = labelOf(feedback, decision);
-  const earlier = decision && (await memory.examples.find(userId, decision.email.id))?.record.label;
-  // Who edits a draft says how to answer, and takes back no label they gave.
-  const isKept = feedback.kind === "edited_draft" && earlier !== undefined && earlier !== label;
-  const was = earlier ?? decision?.label;
+  const known = decision && (await memory.examples.find(userId, decision.email.id))?.record;
+  // Who edits a draft says how to answer, and takes back no label they gave; nor does what waited since before it.
+  const isDraft = feedback.kind === "edited_draft" && known !== undefined && known.label !== label;
+  const isKept = isDraft || (known !== undefined && label !== undefined && known.at > feedback.at);
+  const was = known?.label ?? decision?.label;
   const example = decision && label && was && !isKept ? { email: decision.email, label, was } : undefined;
   const histories = await memory.ledger.histories(userId);
   const live = (name: LearnablePrompt): UserPrompt => {
@@ -143,7 +144,12 @@ async function teach(
     return { ...prompt, ...state, text, version: number };
   };
   const proposed = await metered(async (usage) => {
-    const found = await proposeChanges(feedback, decision, { userId, label, live }, parts);
+    const found = await proposeChanges(
+      feedback,
+      isKept && !isDraft ? undefined : decision,
+      { userId, label, live },
+      parts,
+    );
     return { ...found, usage: usage() };
   });
   const { settled } = proposed;
@@ -171,7 +177,7 @@ async function teach(
     live: byPrompt([...settled, ...(isHeld ? others : proposed.changes)]),
     proposed: isHeld ? triage : [],
     gate,
-    notes: [...proposed.notes, ...(isKept ? [`the label you gave this email stays: ${earlier}`] : [])],
+    notes: [...proposed.notes, ...(isKept ? [`the label you gave this email stays: ${known?.label}`] : [])],
     model: proposed.usage.model_calls + gateUsage.model_calls > 0 ? models.chat.model : null,
     usage: { before: proposed.usage, gate: gateUsage },
   };

@@ -29,6 +29,8 @@ const feedbackSchema = z.union([z.string(), z.record(z.string(), z.unknown())]).
 /** One conversation and what the user said about it: a text, or texts by name (`{ clarity: "too long" }`). */
 export type Trajectory = readonly [messages: readonly unknown[], feedback?: z.infer<typeof feedbackSchema>];
 
+const trajectoriesSchema = z.array(z.tuple([z.array(z.unknown())]).rest(z.unknown()));
+
 /** What {@link createMultiPromptOptimizer} works with. */
 export interface OptimizerParts {
   models: Models;
@@ -61,7 +63,11 @@ export interface MultiPromptOptimizer {
 export function createMultiPromptOptimizer(parts: OptimizerParts): MultiPromptOptimizer {
   const frames = parts.prompts ?? loadPrompts();
   return {
-    async invoke({ trajectories, prompts }) {
+    async invoke(input) {
+      const { trajectories, prompts } = input ?? {};
+      if (!trajectoriesSchema.safeParse(trajectories).success) {
+        throw usage("trajectories: expected a list of [messages, feedback]");
+      }
       const parsed = z.array(promptSchema).min(1).safeParse(prompts);
       if (!parsed.success) throw usage(`prompts: ${issueOf(parsed.error)}`, "each needs a name and a prompt");
       const names = new Set(prompts.map(({ name }) => name));
@@ -93,6 +99,7 @@ function improve<P extends OptimizedPrompt>(prompt: P, proposals: readonly Propo
     .map(({ action, rule: id, text, evidence }): Operation => {
       const added = variablesOf(text).find((name) => !known.has(name));
       if (added !== undefined) refuse(`the rule would add the variable {${added}} to the prompt ${prompt.name}`);
+      if (/[{}]/.test(text.replace(VARIABLE, ""))) refuse(`the rule would add a brace to the template ${prompt.name}`);
       if (action === "retire") return { op: "retire", id: id ?? "", evidence };
       const rule = { id: `r-${randomUUID()}`, text, origin: { actor: "user", at: "", evidence } };
       return action === "add" ? { op: "add", rule } : { op: "replace", id: id ?? "", rule };
@@ -122,7 +129,7 @@ function wordsOf([messages, feedback]: Trajectory, trustMessages: boolean): stri
 }
 
 function asText(value: unknown): string {
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" || typeof value === "bigint" ? String(value) : JSON.stringify(value);
 }
 
 const humanSchema = z.object({ role: z.enum(["user", "human"]), content: z.string() });

@@ -3,19 +3,21 @@ import type { Operation } from "../memory/versions.ts";
 import { namesIn } from "./check.ts";
 import { matches } from "./relabel.ts";
 
-/** A rule with such a word before its names is about more than they are. */
-const MORE =
-  /\b(?:and|anyone|anything|else|except|everyone|everything|if|instead|like|never|no|not|only|or|other|others|rest|similar|than|unless|but|without)\b/i;
 /** The form of a rule that is about the mail of some names and nothing else; each name stands as §. */
-const ABOUT_NAMES =
-  /^[\p{L}\s'’]*\b(?:from|by) §(?:(?:,| and|, and| or|, or) (?:from |by )?§)*(?: as "?(?:ignore|notify|respond)"?)?[.!]?$/iu;
+const ABOUT_NAMES = new RegExp(
+  "^(?:(?:always|please),? )*" +
+    "(?:ignore|skip|label|answer|respond to|reply to|notify me (?:about|of)|tell me about) " +
+    "(?:all |any |every )?(?:of )?(?:the |my )?(?:e-?mails?|mails?|messages?|newsletters?|notifications?|everything) " +
+    '(?:from|by) §(?:(?:,| and|, and| or|, or) (?:from |by )?§)*(?: as "?(?:ignore|notify|respond)"?)?[.!]?$',
+  "i",
+);
 
 /** What of an email decides whether a rule is about it. */
 export type ScopedEmail = Pick<KeptEmail, "from" | "to" | "subject" | "body" | "cc" | "list_id">;
 
 /**
- * Which emails a change can affect. A rule that code wrote affects what its match names. A rule of the form "… from NAME,
- * NAME and NAME" affects the emails in which one of these addresses or domains stands. Any other rule may affect every
+ * Which emails a change can affect. A rule that code wrote affects what its match names. A rule of the closed form
+ * "Ignore emails from NAME, NAME and NAME" affects the emails in which one of these addresses or domains stands. Any other rule may affect every
  * email.
  */
 export function affectedBy(operations: readonly Operation[], before: readonly Rule[]): (email: ScopedEmail) => boolean {
@@ -33,7 +35,7 @@ function scopeOf(rule: Rule): (email: ScopedEmail) => boolean {
   if (match) return (email) => matches(match, { ...email, id: "" });
   const names = namesIn(text);
   const form = names.reduce((rest, name) => rest.replace(name, "§"), text.toLowerCase());
-  if (names.length === 0 || !ABOUT_NAMES.test(form) || MORE.test(form.slice(0, form.indexOf("§")))) return () => true;
+  if (names.length === 0 || !ABOUT_NAMES.test(form)) return () => true;
   // A domain counts with its subdomains; a name within a longer word is another name.
   const found = names.map(
     (name) => new RegExp(`(?<![a-z0-9-])${escapeRegExp(name.replace(/^@/, ""))}(?![a-z0-9-]|\\.[a-z0-9])`),

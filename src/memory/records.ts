@@ -63,6 +63,8 @@ export const keptEmailSchema = z.object({
   thread_id: z.string().optional(),
   list_id: z.string().optional(),
   attachments: z.array(z.string()).optional(),
+  /** Whether the body is longer than what is kept of it. */
+  cut: z.boolean().optional(),
 });
 
 /** See {@link keptEmailSchema}. */
@@ -180,6 +182,7 @@ export function keepEmail(email: Email): KeptEmail {
     thread_id: cut(email.thread_id, 998),
     list_id,
     attachments: email.attachments,
+    ...(email.body.length > KEPT_BODY_LIMIT ? { cut: true } : {}),
   };
 }
 

@@ -294,6 +294,21 @@ describe("a model that fails or answers nonsense", () => {
   });
 });
 
+test("a relabel that waited takes back no label that was given since", async () => {
+  const faults = [{ kind: "server_error" as const, when: { schema: "learn" }, times: 1 }];
+  await using assistant = await openTestAssistant({}, { faults, answers: [answerToLearn([])] });
+  await assistant.handle(ANA, question);
+  const first = { kind: "relabel", email_id: "q1", label: "ignore", text: "Never mind those." } as const;
+  await expect(assistant.learn(ANA, first)).rejects.toThrow("the model server failed");
+  const logged = (await assistant.memory.ledger.unlearnt(ANA))[0]?.at ?? "";
+  await expect.poll(() => new Date().toISOString() > logged).toBe(true);
+  await assistant.learn(ANA, { kind: "relabel", email_id: "q1", label: "notify" });
+  const [retried] = await retryAll(assistant);
+  expect(retried?.receipt).toMatchObject({ changes: [] });
+  expect(retried?.receipt?.notes).toContain("the label you gave this email stays: notify");
+  expect(await labelsOf(assistant)).toEqual([["q1", "notify"]]);
+});
+
 describe("the same feedback twice", () => {
   test("under one key is learnt once, at once or later; its receipt is given again", async () => {
     await using assistant = await openTestAssistant({}, signs);

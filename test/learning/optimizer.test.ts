@@ -58,6 +58,8 @@ describe("several prompts are improved by what a user said", () => {
     await expect(optimize([{ target: "summary", text, evidence: "Keep summaries" }])).rejects.toThrow(
       "would add the variable {secret}",
     );
+    const json = 'Answer as {"summary": 1} to one line.';
+    await expect(optimize([{ target: "summary", text: json, evidence: "one line" }])).rejects.toThrow("add a brace");
     const own = { target: "summary", text: "Keep {text} to one line.", evidence: "one line" };
     expect((await optimize([own])).improved[1]?.prompt).toContain("- Keep {text} to one line.");
   });
