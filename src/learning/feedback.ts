@@ -35,6 +35,13 @@ export function parseFeedback(feedback: Feedback, { at, before }: { at: string; 
   const refuse = (what: string, hint?: string): never => {
     throw new MnemailError("usage", `feedback: ${what}`, hint);
   };
+  // Programs in JavaScript can give anything.
+  if (typeof feedback !== "object" || feedback === null) refuse("expected an object with a kind, such as text");
+  for (const field of ["kind", "id", "text", "after", "email_id"]) {
+    const value = Object.entries(feedback).find(([name]) => name === field)?.[1];
+    if (value !== undefined && typeof value !== "string") refuse(`${field}: expected a text`);
+  }
+  if (feedback.kind === "edited_draft" && feedback.after === undefined) refuse("after: expected the edited draft");
   const text = "text" in feedback ? feedback.text?.trim() : undefined;
   const isWords = feedback.kind === "text" || feedback.kind === "rejected_draft";
   if (isWords && !text) refuse("expected a text; saw none", "say in a sentence what should be different");

@@ -14,11 +14,9 @@ const NEEDED = { list: 1, sender: 2, domain: 4, sendersOfDomain: 2 };
 /** An address or domain that can stand in a rule: no quoted local part, which can hold whole sentences. */
 const ADDRESS = /^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[a-z0-9-]+\.)+[a-z]{2,}$/;
 
-/** Whose addresses say nothing about who writes. */
-const PUBLIC_DOMAINS = new Set(
-  `aol.com gmail.com gmx.de gmx.net googlemail.com hotmail.com icloud.com live.com mail.ru me.com msn.com outlook.com
-   proton.me protonmail.com qq.com web.de yahoo.com ymail.com zoho.com 163.com`.split(/\s+/),
-);
+/** Mail providers of the public, under any country: their domain says nothing about who writes. */
+const PUBLIC_DOMAIN =
+  /^(?:aol|gmail|gmx|googlemail|hotmail|hey|icloud|live|mail|me|msn|outlook|proton|protonmail|qq|web|yahoo|yandex|ymail|zoho|126|163)\.[a-z]{2,3}(?:\.[a-z]{2})?$/;
 
 /** The prompts that hold the rules of each label. */
 export const PROMPT_OF = {
@@ -37,7 +35,7 @@ type Labelled = { email: Pick<KeptEmail, "id" | "from" | "list_id">; label: Labe
 export function relabelChanges(
   feedback: FeedbackRecord & { kind: "relabel" },
   email: KeptEmail,
-  { examples, rules }: { examples: readonly Example[]; rules: Record<Label, readonly Rule[]> },
+  { userId, examples, rules }: { userId: string; examples: readonly Example[]; rules: Record<Label, readonly Rule[]> },
 ): { retired: PromptChange[]; added: PromptChange[]; note: string | undefined } {
   const { label } = feedback;
   const others = examples.filter(({ key }) => key !== email.id);
@@ -60,7 +58,7 @@ export function relabelChanges(
     ];
   });
   if (rules[label].some(({ match }) => match && matches(match, email))) return { retired, added: [], note: undefined };
-  const found = support(email, label, labelled);
+  const found = support(email, label, labelled, userId);
   if (!found) return { retired, added: [], note: waiting(email, label, labelled) };
   const { match, name, emails } = found;
   const text = `Label emails ${name} as ${label}`;
@@ -79,11 +77,12 @@ export function ruleId(feedbackId: string, text: string): string {
 }
 
 /** What enough labels of the user support and none contradicts: the list, else the whole domain, else the sender. */
-function support(email: KeptEmail, label: Label, labelled: readonly Labelled[]) {
+function support(email: KeptEmail, label: Label, labelled: readonly Labelled[], userId: string) {
   const address = senderAddress(email);
   const domain = address.slice(address.indexOf("@") + 1);
+  const own = [userId.toLowerCase(), ...addressList(email.to)];
   // Colleagues share a domain with the user, and little else.
-  const isShared = PUBLIC_DOMAINS.has(domain) || addressList(email.to).some((each) => each.endsWith(`@${domain}`));
+  const isShared = PUBLIC_DOMAIN.test(domain) || own.some((each) => each.endsWith(`@${domain}`));
   const among = (match: RuleMatch) => labelled.filter((each) => matches(match, each.email));
   const agree = (all: readonly Labelled[]) => all.every((each) => each.label === label);
   const ids = (all: readonly Labelled[]) => all.map((each) => each.email.id);

@@ -50,6 +50,7 @@ export async function proposeChanges(
   const changes: PromptChange[] = [];
   if (feedback.kind === "relabel" && decision) {
     const byCode = relabelChanges(feedback, decision.email, {
+      userId,
       examples: await parts.memory.examples.list(userId),
       rules: {
         ignore: live("triage_ignore").rules,

@@ -61,12 +61,19 @@ export function newOperations({ versions }: PromptHistory, operations: readonly 
   const fresh: Operation[] = [];
   const known: Operation[] = [];
   for (const each of operations) {
-    const isThere = "id" in each && rules.some(({ id }) => id === each.id);
-    if (each.op === "restore" || (each.op === "retire" && isThere)) fresh.push(each);
-    if (each.op === "restore" || each.op === "retire") continue;
-    const text = each.rule.text.toLowerCase();
-    (texts.has(text) ? known : fresh).push(each);
-    texts.add(text);
+    const old = "id" in each ? rules.find(({ id }) => id === each.id)?.text.toLowerCase() : undefined;
+    if (each.op === "restore") fresh.push(each);
+    else if (each.op === "retire") {
+      if (old === undefined) continue;
+      fresh.push(each);
+      texts.delete(old);
+    } else {
+      const text = each.rule.text.toLowerCase();
+      const isKnown = texts.has(text);
+      (isKnown ? known : fresh).push(each);
+      if (!isKnown && old !== undefined) texts.delete(old);
+      texts.add(text);
+    }
   }
   return { fresh, known };
 }

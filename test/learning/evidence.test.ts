@@ -93,7 +93,11 @@ describe("a relabel", () => {
     return { key: mail.id, record: { email: compareEmail(mail), label, at: AT, ...list } };
   };
   const relabel = (mail: KeptEmail, label: Label, others: ReturnType<typeof example>[] = [], rules = none) =>
-    relabelChanges({ ...said, kind: "relabel", email_id: mail.id, label }, mail, { examples: others, rules });
+    relabelChanges({ ...said, kind: "relabel", email_id: mail.id, label }, mail, {
+      userId: "ana@home.example",
+      examples: others,
+      rules,
+    });
   const rule = (change: ReturnType<typeof relabel>) => {
     const [operation] = change.added.at(-1)?.operations ?? [];
     return operation?.op === "add" ? operation.rule : undefined;
@@ -144,7 +148,9 @@ describe("a relabel", () => {
     expect(rule(relabel(from("d@shop.example", "d"), "ignore", three("shop.example")))?.match).toEqual({
       domain: "shop.example",
     });
-    expect(relabel(from("d@gmail.com", "d"), "ignore", three("gmail.com")).added).toEqual([]);
+    for (const domain of ["gmail.com", "yahoo.co.uk", "home.example"]) {
+      expect(relabel(from(`d@${domain}`, "d", { to: "all" }), "ignore", three(domain)).added).toEqual([]);
+    }
     const colleague = from("d@home.example", "d", { to: "ana@home.example" });
     expect(relabel(colleague, "ignore", three("home.example")).added).toEqual([]);
   });

@@ -127,6 +127,17 @@ test("to retire a rule that is gone makes no version", async () => {
   expect((await memory.ledger.histories(ANA))[PROMPT].versions).toHaveLength(1);
 });
 
+test("to retire a rule and add its words again keeps them", async () => {
+  const memory = new Memory(await MnemailStore.open(createMemoryDriver()), prompts);
+  await learnRule(memory, ANA, PROMPT, "One");
+  const operations: Operation[] = [
+    { op: "retire", id: ruleOf("One").id, evidence: "" },
+    { op: "add", rule: ruleOf("one", "r-again") },
+  ];
+  await memory.ledger.commit(ANA, lesson("f1", { live: [{ prompt: PROMPT, operations }] }));
+  expect((await memory.readAll(ANA)).procedural[0]?.rules.map(({ text }) => text)).toEqual(["one"]);
+});
+
 describe("proposals", () => {
   const proposing = (id: string, text: string): Lesson =>
     lesson(id, { proposed: [{ prompt: PROMPT, operations: [{ op: "add", rule: ruleOf(text) }] }] });
