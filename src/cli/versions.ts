@@ -1,5 +1,6 @@
 import { createTwoFilesPatch } from "diff";
 import { z } from "zod";
+import { cleanText, splitLines } from "../email.ts";
 import { MnemailError } from "../errors.ts";
 import { liveVersion, originsOf, type Version } from "../memory/history.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -38,7 +39,8 @@ export async function showDiff(rawOptions: unknown): Promise<number> {
     const patch = createTwoFilesPatch(title(from), title(to), `${from.text}\n`, `${to.text}\n`);
     const diff = from.text === to.text ? "" : patch.split("\n").slice(1).join("\n").trim();
     if (json) printJson({ user, prompt: name, from: from.number, to: to.number, diff });
-    else console.log(diff === "" ? `${name}: versions ${from.number} and ${to.number} are the same` : diff);
+    else if (diff === "") console.log(`${name}: versions ${from.number} and ${to.number} are the same`);
+    else for (const line of splitLines(diff)) console.log(cleanText(line));
   });
 }
 
@@ -163,6 +165,6 @@ function renderVersion(version: Version, parent: Version | undefined, isLive: bo
 function renderOrigin({ record, isRecorded }: Version): string {
   if (!record) return "the default";
   const { at, author, feedback } = record;
-  const by = `${author.actor} by ${author.channel}`;
-  return `${at || "time not known"}, ${by}${feedback ? `, feedback ${feedback}` : ""}${isRecorded ? "" : " (not yet recorded)"}`;
+  const by = `${shorten(author.actor)} by ${shorten(author.channel)}`;
+  return `${at || "time not known"}, ${by}${feedback ? `, feedback ${shorten(feedback)}` : ""}${isRecorded ? "" : " (not yet recorded)"}`;
 }

@@ -120,12 +120,14 @@ function wordsOf([messages, feedback]: Trajectory, trustMessages: boolean): stri
       ? [data ?? ""]
       : Object.entries(data).map(([name, value]) => `${name}: ${asText(value)}`);
   const human = trustMessages ? messages.flatMap(humanText) : [];
-  const text = [...human, ...said].join("\n").trim();
+  // Each by itself: what one message quotes at its end must not hide the feedback.
+  const unknown = { id: "", actor: "user", channel: "program", at: "", kind: "text" } as const;
+  const own = [...human, ...said].map((text) => userText({ ...unknown, text }).typed).filter(Boolean);
+  const text = own.join("\n");
   if (text.length > FEEDBACK_LIMIT) {
     throw usage(`feedback: saw ${text.length} characters; at most ${FEEDBACK_LIMIT} are allowed`);
   }
-  const unknown = { id: "", actor: "user", channel: "program", at: "" };
-  return userText({ ...unknown, kind: "text", text }).typed;
+  return text;
 }
 
 function asText(value: unknown): string {

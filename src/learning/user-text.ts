@@ -24,6 +24,8 @@ const QUOTED = /^[\s\p{Cf}]*(?:[>|»＞│┃]|&gt;|[\p{L}]{1,10}>)/u;
 const UNSPACED =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
 const COPIED_LETTERS = 4;
+/** Characters of inserted runs that a model is shown; what follows them is left out, run by run. */
+const INSERTED_LIMIT = 4_000;
 
 /** What in a feedback is the user's own: the words they typed, and each run of words they put into a draft. */
 export interface UserText {
@@ -48,7 +50,12 @@ export function userText(
   const inserted = insertedRuns(ownLines(feedback.before), ownLines(feedback.after))
     .flatMap((run) => withoutCopied(run, others))
     .filter((run) => /[\p{L}\p{N}]/u.test(run));
-  return { typed, inserted };
+  let length = 0;
+  const shown = inserted.filter((run) => {
+    length += run.length;
+    return length <= INSERTED_LIMIT;
+  });
+  return { typed, inserted: shown };
 }
 
 /** The runs of words that `after` has and `before` has not, each on one line. */

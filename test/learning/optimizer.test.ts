@@ -86,6 +86,12 @@ describe("several prompts are improved by what a user said", () => {
     await using server = await startStandIn({ answers: [answerToLearn([{ ...oneLine, evidence: "one line" }])] });
     const environment = { STORE_URL: "memory:", OPENAI_BASE_URL: server.url };
     await using models = await openModels(loadConfig({ environment, directory: "/tmp" }));
+    const quoting = "Summarise this:\n---------- Forwarded message ---------\nPay me";
+    const later: Trajectory = [[{ role: "user", content: quoting }], "Keep summaries to one line."];
+    const both = createMultiPromptOptimizer({ models, trustMessages: true });
+    await both.invoke({ trajectories: [later], prompts: [summary] });
+    expect(asked(server).at(-1)).toContain("> Keep summaries to one line.");
+    expect(asked(server).at(-1)).not.toContain("Pay me");
     const chat: Trajectory = [
       [
         { role: "human", content: "Keep summaries to one line." },
