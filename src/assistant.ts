@@ -4,9 +4,14 @@ import { createDecider } from "./agent/triage.ts";
 import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
 import { renderError } from "./errors.ts";
+import { type Extracted, extractWaiting } from "./learning/extract.ts";
+import { createExtractionQueue, type ExtractionTotals } from "./learning/extraction-queue.ts";
 import type { Feedback } from "./learning/feedback.ts";
 import { type LearningParts, learn, type Outcome, type Retried, retry } from "./learning/learn.ts";
+import { remember } from "./learning/remember.ts";
 import { loadCalendar } from "./mail/calendar.ts";
+import type { UserFact } from "./memory/episodic.ts";
+import type { Remembered } from "./memory/facts.ts";
 import { Memory } from "./memory/memory.ts";
 import type { Draft, Label, ProposedEvent, UsedMemory } from "./memory/records.ts";
 import { metered, type Usage } from "./meter.ts";
@@ -48,6 +53,14 @@ export interface OpenAssistant extends AsyncDisposable {
   learn(userId: string, feedback: Feedback, options?: LearnOptions): Promise<Outcome & { usage: Usage }>;
   /** Learns from the feedback that waits in the log: {@link retry}. */
   retry(userId: string, options?: Pick<LearnOptions, "onProgress">): AsyncGenerator<Retried>;
+  /** Keeps a fact that the user states: {@link remember}. */
+  remember(userId: string, fact: UserFact): Promise<Remembered & { note?: string; usage: Usage }>;
+  /** Extracts the facts of the user's emails that wait: {@link extractWaiting}. */
+  extract(userId: string): AsyncGenerator<Extracted>;
+  /** Where the configuration has it on, works off what waits for a user in the background. Returns at once. */
+  extractInBackground(userId: string): void;
+  /** Waits until the background has worked off what it was told of, and tells what it did. */
+  extracted(): Promise<ExtractionTotals>;
 }
 
 /**
@@ -80,10 +93,17 @@ export async function openAssistant(
     const store = use(await openStore(config.store, { warn, language: config.searchLanguage, ...index }));
     const threads = options.checkpointer ? use(await openCheckpointer(config.store, { warn })) : undefined;
     const { calendarPath, respondMaxModelCalls } = config;
-    const parts = { store, models, prompts, calendarPath, respondMaxModelCalls, now, warn };
-    const graph = createEmailAssistant(threads ? { ...parts, checkpointer: threads.checkpointer } : parts);
     const memory = new Memory(store, prompts, warn);
     const learning = { memory, models, prompts, decider: createDecider({ models, prompts }), now };
+    const queue = createExtractionQueue((userId) => extractWaiting(userId, learning), warn);
+    // Closed before what it works with.
+    use({ [Symbol.asyncDispose]: () => queue.stop() });
+    const extractInBackground = config.memoryExtraction ? queue.start : () => {};
+    const graph = createEmailAssistant({
+      ...{ store, models, prompts, calendarPath, respondMaxModelCalls, now, warn },
+      ...(threads ? { checkpointer: threads.checkpointer } : {}),
+      ...(config.memoryExtraction ? { onQueued: extractInBackground } : {}),
+    });
     return {
       graph,
       memory,
@@ -95,6 +115,11 @@ export async function openAssistant(
           return { ...outcome, usage: usage() };
         }),
       retry: (userId, { onProgress } = {}) => retry(userId, { ...learning, onProgress }),
+      remember: (userId, fact) =>
+        metered(async (usage) => ({ ...(await remember(userId, fact, learning)), usage: usage() })),
+      extract: (userId) => extractWaiting(userId, learning),
+      extractInBackground,
+      extracted: () => queue.idle(),
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {

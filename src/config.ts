@@ -35,6 +35,8 @@ export interface Config {
   /** How words are compared in searches: English stems, or words as they are. */
   searchLanguage: "english" | "simple";
   calendarPath: string | undefined;
+  /** Whether facts are extracted from emails that are done, for one model call each. */
+  memoryExtraction: boolean;
 }
 
 const MODEL_VARIABLES = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "MNEMAIL_MODEL"] as const;
@@ -80,6 +82,7 @@ const configSchema = z
     RESPOND_MAX_MODEL_CALLS: integer(1, 20, 6),
     SEARCH_LANGUAGE: z.enum(["english", "simple"]).default("english"),
     CALENDAR_PATH: z.string().optional(),
+    MEMORY_EXTRACTION: z.enum(["on", "off"]).default("on"),
   })
   .transform(
     (raw): Config => ({
@@ -93,6 +96,7 @@ const configSchema = z
       respondMaxModelCalls: raw.RESPOND_MAX_MODEL_CALLS,
       searchLanguage: raw.SEARCH_LANGUAGE,
       calendarPath: raw.CALENDAR_PATH,
+      memoryExtraction: raw.MEMORY_EXTRACTION === "on",
     }),
   );
 
@@ -135,6 +139,7 @@ function renderIssue(issue: z.core.$ZodIssue, all: Environment): string {
     MODEL_MAX_RETRIES: "a whole number from 0 to 10",
     RESPOND_MAX_MODEL_CALLS: "a whole number from 1 to 20",
     SEARCH_LANGUAGE: "english, simple",
+    MEMORY_EXTRACTION: "on, off",
     ...POSTGRES_VARIABLES,
   };
   const value = all[name] ?? "";
@@ -185,6 +190,7 @@ export function renderConfig(config: Config): Record<string, string | number> {
     respond_max_model_calls: config.respondMaxModelCalls,
     ...(config.store.backend === "postgres" ? renderPostgres(config.store) : {}),
     search_language: config.searchLanguage,
+    memory_extraction: config.memoryExtraction ? "on" : "off",
     calendar_path: config.calendarPath ?? "not set",
   };
 }

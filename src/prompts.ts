@@ -12,7 +12,7 @@ export const LEARNABLE_PROMPTS = ["triage_ignore", "triage_notify", "triage_resp
 export type LearnablePrompt = (typeof LEARNABLE_PROMPTS)[number];
 
 /** The prompts that frame every request of their kind; nothing in them is learnt. */
-export type Frame = "triage" | "respond" | "learn";
+export type Frame = "triage" | "respond" | "learn" | "extract" | "reconcile";
 
 /** One prompt file: its text with `{slot}` markers, and the names of its slots. */
 export interface PromptTemplate {
@@ -69,6 +69,8 @@ export function loadPrompts(folder: string = PROMPTS_FOLDER): Prompts {
     triage: find("triage"),
     respond: find("respond"),
     learn: find("learn"),
+    extract: find("extract"),
+    reconcile: find("reconcile"),
   };
 }
 
@@ -108,6 +110,6 @@ export function renderPrompt(template: PromptTemplate, values: Record<string, st
 }
 
 /** Names a text by its content: the version of the default that a user's prompt grew from. */
-export function hashText(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+export function hashText(text: string, length = 16): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, length);
 }

@@ -3,8 +3,9 @@ import { END, type LangGraphRunnableConfig, REMOVE_ALL_MESSAGES, START, StateGra
 import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
 import { type Email, emailSchema, quoteUntrusted } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
+import { isWorthExtracting } from "../learning/extract.ts";
 import { Memory } from "../memory/memory.ts";
-import { keepEmail } from "../memory/records.ts";
+import { keepEmail, type UsedMemory } from "../memory/records.ts";
 import { addUsage, metered, NO_USAGE } from "../meter.ts";
 import { askForToolCalls, type Models } from "../models.ts";
 import { loadPrompts, type Prompts } from "../prompts.ts";
@@ -47,6 +48,8 @@ export interface EmailAssistantParts {
   respondMaxModelCalls?: number;
   now?: () => Date;
   warn?: (line: string) => void;
+  /** Where given, emails that are done are queued for the extraction of facts, and this is told of the user. */
+  onQueued?: (userId: string) => void;
 }
 
 /**
@@ -85,7 +88,7 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
       if (storeOf(config) !== store) {
         throw new MnemailError("usage", "store: given to this run; give it to createEmailAssistant instead");
       }
-      return { ...cleared, ...FRESH, user_id: userId, email: parseInput(state) };
+      return { ...cleared, ...FRESH, user_id: userId, trust: "mail", email: parseInput(state) };
     } catch (error) {
       if (!(error instanceof MnemailError)) throw error;
       const { code, message, hint } = error;
@@ -136,27 +139,31 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     const calls = AIMessage.isInstance(last) ? (last.tool_calls ?? []) : [];
     const messages: ToolMessage[] = [];
     const events = [...state.events];
-    let { draft, proposals } = state;
+    let { draft, proposals, memories } = state;
     for (const call of calls) {
-      const context = { userId, email: emailOf(state), memory, calendarPath, proposals };
+      const context = { userId, email: emailOf(state), memory, calendarPath, proposals, memories };
       const result = await callTool(call.name, call.args, context);
       messages.push(new ToolMessage({ content: result.text, tool_call_id: call.id ?? "", name: call.name }));
       draft = result.draft ?? draft;
       proposals = result.proposals ?? proposals;
       if (result.event) events.push(result.event);
+      const isNew = ({ key }: UsedMemory) => !memories.some((each) => each.key === key);
+      memories = [...memories, ...(result.memories ?? []).filter(isNew)];
     }
-    return { messages, draft, events, proposals };
+    return { messages, draft, events, proposals, memories };
   });
 
   const record = measured(async (state, userId) => {
     const email = emailOf(state);
-    const { label, reason, draft, events, proposals, memories, prompts: used, request } = state;
+    const { label, reason, draft, events, proposals, memories, prompts: used, request, trust } = state;
     if (label === null) throw new MnemailError("input", `${email.id}: has no label yet`);
     const at = now().toISOString();
     const { model } = models.chat;
     const kept = keepEmail(email);
-    const decision = { email: kept, label, reason, draft, events, memories, prompts: used, model, request, at };
-    await memory.recordDecision(userId, email, decision, proposals);
+    const decision = { email: kept, label, reason, draft, events, memories, prompts: used, model, request, trust, at };
+    const extract = parts.onQueued !== undefined && isWorthExtracting(email, label);
+    await memory.recordDecision(userId, email, decision, { proposals, extract });
+    if (extract) parts.onQueued?.(userId);
     return {};
   });
 

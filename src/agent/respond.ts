@@ -1,9 +1,9 @@
 import { type BaseMessage, HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { type Email, renderEmail } from "../email.ts";
-import { renderMemories, usedMemories } from "../memory/episodic.ts";
 import type { Memory } from "../memory/memory.ts";
 import { usedPrompts, usedRules } from "../memory/procedural.ts";
 import { type Profile, renderProfile } from "../memory/profile.ts";
+import { renderMemories, usedMemories } from "../memory/recall.ts";
 import type { UsedMemory, UsedPrompt } from "../memory/records.ts";
 import { type Prompts, renderPrompt } from "../prompts.ts";
 

@@ -1,4 +1,4 @@
-import { MessagesValue, StateSchema } from "@langchain/langgraph";
+import { MessagesValue, ReducedValue, StateSchema } from "@langchain/langgraph";
 import { z } from "zod";
 import { ERROR_CODES, MnemailError } from "../errors.ts";
 import {
@@ -10,6 +10,7 @@ import {
   usedMemorySchema,
   usedPromptSchema,
 } from "../memory/records.ts";
+import { leastTrust, trustSchema } from "../memory/trust.ts";
 import { NO_USAGE, usageSchema } from "../meter.ts";
 
 const text = (description: string) => z.string().nullable().optional().describe(description);
@@ -47,10 +48,18 @@ const problemSchema = z.object({
 /** The input of the graph. */
 export const InputState = new StateSchema(inputFields);
 
-/** The state of one email's way through the graph. `usage` is what its nodes used so far. */
+/**
+ * The state of one email's way through the graph. `usage` is what its nodes used so far. `trust` is whose word the state
+ * holds: it falls to `mail` with the first email and never rises, so that all that is derived from it is marked, also
+ * after a thread is taken up again from its checkpoint.
+ */
 export const AssistantState = new StateSchema({
   ...inputFields,
   user_id: z.string().default("").describe("Whose thread this is"),
+  trust: new ReducedValue(trustSchema.default("user"), {
+    inputSchema: trustSchema,
+    reducer: (known, next) => leastTrust(known, next),
+  }),
   problem: problemSchema.nullable().default(null).describe("Why the input was refused"),
   email: keptEmailSchema.nullable().default(null),
   label: labelSchema.nullable().default(null),

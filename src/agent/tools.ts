@@ -2,12 +2,13 @@ import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { addressList, cleanText, type Email, oneLine, quoteUntrusted, senderAddress } from "../email.ts";
 import { loadCalendar, renderAvailability } from "../mail/calendar.ts";
-import { renderMemories } from "../memory/episodic.ts";
+import { cleanContent } from "../memory/episodic.ts";
 import type { Memory } from "../memory/memory.ts";
-import type { Draft, ProposedEvent, ProposedFact } from "../memory/records.ts";
+import { CONTENT_LIMIT } from "../memory/memory-record.ts";
+import { renderMemories, usedMemories, withinBudget } from "../memory/recall.ts";
+import type { Draft, ProposedEvent, ProposedFact, UsedMemory } from "../memory/records.ts";
 
 const SEARCH_LIMIT = 5;
-const CONTENT_LIMIT = 2_000;
 
 /** What a tool works on: one email of one user. */
 export interface ToolContext {
@@ -16,6 +17,8 @@ export interface ToolContext {
   memory: Memory;
   calendarPath: string | undefined;
   proposals: ProposedFact[];
+  /** What of memory the model was shown for this email. */
+  memories: readonly UsedMemory[];
 }
 
 /** What a tool did: the text the model is told, and what is recorded in the state; nothing is written before the end. */
@@ -25,6 +28,8 @@ export interface ToolResult {
   event?: ProposedEvent;
   /** All that the model wants to remember of this email so far. */
   proposals?: ProposedFact[];
+  /** What it found in memory. */
+  memories?: UsedMemory[];
 }
 
 /** A tool of the assistant. Its schema is strict: what may be left out is nullable. */
@@ -127,10 +132,13 @@ const manageMemory = defineTool({
   schema: z.object({
     content: z.string().nullable().describe("What to remember, in one sentence; null to delete"),
     action: z.enum(["create", "update", "delete"]),
-    id: z.string().nullable().describe("The id of the proposal to update or delete; null to create"),
+    id: z
+      .string()
+      .nullable()
+      .describe("The id of the proposal to update or delete, or of the memory that is no longer true; null to create"),
   }),
-  async run({ content, action, id }, { proposals }) {
-    const kept = oneLine(cleanText(content ?? ""));
+  async run({ content, action, id }, { proposals, memories }) {
+    const kept = cleanContent(content ?? "");
     if (action !== "delete" && (kept === "" || kept.length > CONTENT_LIMIT)) {
       return { text: `Refused: content must be a sentence of at most ${CONTENT_LIMIT} characters.` };
     }
@@ -139,21 +147,33 @@ const manageMemory = defineTool({
       return { text: `Will be proposed to the user as ${fact.id}.`, proposals: [...proposals, fact] };
     }
     if (!proposals.some((fact) => fact.id === id)) {
-      return { text: "Refused: only what was proposed for this email can be changed." };
+      const isShown = memories.some(({ kind, key }) => kind === "episodic" && key === id);
+      if (action === "delete" || id === null || !isShown) {
+        return {
+          text: "Refused: only what you were shown can be updated, and only what was proposed for this email deleted.",
+        };
+      }
+      const fact = { id: `proposal-${randomUUID().slice(0, 8)}`, content: kept, supersedes: id };
+      return {
+        text: `Will be proposed to the user as ${fact.id}, in the place of ${id}.`,
+        proposals: [...proposals, fact],
+      };
     }
     const others = proposals.filter((fact) => fact.id !== id);
-    const revised = action === "update" && id !== null ? [...others, { id, content: kept }] : others;
-    return { text: `Done: ${action}.`, proposals: revised };
+    const revised = proposals.flatMap((fact) => (fact.id === id ? { ...fact, content: kept } : fact));
+    return { text: `Done: ${action}.`, proposals: action === "update" ? revised : others };
   },
 });
 
 const searchMemory = defineTool({
   name: "search_memory",
-  description: "Searches what is known about people, projects and conversations.",
+  description: "Searches what is known about the sender, and what holds for everybody.",
   schema: z.object({ query: z.string() }),
-  async run({ query }, { userId, memory }) {
-    const found = query.trim() === "" ? [] : await memory.searchFacts(userId, query, SEARCH_LIMIT);
-    return { text: found.length > 0 ? renderMemories(found) : quoteUntrusted("Nothing is known about that.") };
+  async run({ query }, { userId, email, memory }) {
+    // What is known of others is not for the sender of this email, to whom the answer goes.
+    const found = withinBudget(await memory.facts.search(userId, { query, email, limit: SEARCH_LIMIT }));
+    if (found.length === 0) return { text: quoteUntrusted("Nothing is known about that.") };
+    return { text: renderMemories(found), memories: usedMemories(found) };
   },
 });
 

@@ -23,9 +23,15 @@ export function renderChange(change: Change, { dryRun = false }: { dryRun?: bool
   const verb = (done: string, plain: string) => (dryRun ? `would ${plain}` : done);
   switch (change.kind) {
     case "fact": {
-      const { status, key, text } = change;
+      const { status, key, text, superseded } = change;
+      const verbs = {
+        live: verb("remembered", "remember"),
+        known: "known already",
+        retired: verb("no longer remembered", "no longer remember"),
+      };
       return [
-        `${status === "live" ? verb("remembered", "remember") : "known already"} (${key}): ${shorten(text, 400)}`,
+        `${verbs[status]} (${key}): ${shorten(text, 400)}`,
+        ...superseded.map(({ content }) => `  instead of: ${shorten(content, 400)}`),
       ];
     }
     case "example": {

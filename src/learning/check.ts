@@ -45,7 +45,8 @@ export function checkEvidence(evidence: string, userTexts: readonly string[]): v
   if (!userTexts.some((text) => restsOn(evidence, text))) refuse("the words it rests on are not in the feedback");
 }
 
-function restsOn(evidence: string, userText: string): boolean {
+/** Whether some evidence is whole words of a text, and enough of them to tell. */
+export function restsOn(evidence: string, userText: string): boolean {
   const [said, quoted] = [wordsOf(userText), wordsOf(evidence)];
   if (quoted.length === 0) return false;
   if (UNSPACED.test(evidence)) {

@@ -11,6 +11,7 @@ import type { Models } from "../models.ts";
 import type { LearnablePrompt, Prompts } from "../prompts.ts";
 import { type Feedback, parseFeedback } from "./feedback.ts";
 import { changedPrompts, type Decider, tryChange } from "./gate.ts";
+import { contradicted } from "./reconcile.ts";
 import { byPrompt, proposeChanges } from "./route.ts";
 import { userText } from "./user-text.ts";
 
@@ -150,7 +151,13 @@ async function teach(
       { userId, label, live },
       parts,
     );
-    return { ...found, usage: usage() };
+    // What was approved of mail gives way to the user's word as well; it is asked for apart.
+    const texts = found.facts.map(({ text }) => text);
+    const gone = await contradicted(userId, texts, "mail", parts);
+    const facts = found.facts.map((fact, i) =>
+      i === 0 ? { ...fact, supersedes: [...fact.supersedes, ...gone] } : fact,
+    );
+    return { ...found, facts, usage: usage() };
   });
   const { settled } = proposed;
   const prompts = changedPrompts(
@@ -174,6 +181,7 @@ async function teach(
     feedback,
     example,
     facts: proposed.facts,
+    retired: proposed.retired,
     live: byPrompt([...settled, ...(isHeld ? others : proposed.changes)]),
     proposed: isHeld ? triage : [],
     gate,

@@ -19,7 +19,7 @@ export interface Target {
   /** How its rules are to be written, where that is said. */
   how?: string | undefined;
   /** Absent where there is nothing to replace or retire. */
-  rules?: readonly Rule[];
+  rules?: readonly Pick<Rule, "id" | "text">[];
 }
 
 /** One step that a model proposes and the checks let pass. `rule` is the id of the rule replaced or retired. */

@@ -1,6 +1,7 @@
 import { addressList, senderAddress } from "../email.ts";
 import type { FeedbackRecord } from "../memory/feedback-record.ts";
 import type { KeptEmail, Label, Rule, RuleMatch } from "../memory/records.ts";
+import { domainOf, isPublicDomain } from "../memory/scope.ts";
 import type { Example } from "../memory/semantic.ts";
 import type { PromptChange } from "../memory/version-puts.ts";
 import { hashText, type LearnablePrompt } from "../prompts.ts";
@@ -13,10 +14,6 @@ import { hashText, type LearnablePrompt } from "../prompts.ts";
 const NEEDED = { list: 1, sender: 2, domain: 4, sendersOfDomain: 2 };
 /** An address or domain that can stand in a rule: no quoted local part, which can hold whole sentences. */
 const ADDRESS = /^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@(?:[a-z0-9-]+\.)+[a-z]{2,}$/;
-
-/** Mail providers of the public, under any country: their domain says nothing about who writes. */
-const PUBLIC_DOMAIN =
-  /^(?:aol|gmail|gmx|googlemail|hotmail|hey|icloud|live|mail|me|msn|outlook|proton|protonmail|qq|web|yahoo|yandex|ymail|zoho|126|163)\.[a-z]{2,3}(?:\.[a-z]{2})?$/;
 
 /** The prompts that hold the rules of each label. */
 export const PROMPT_OF = {
@@ -79,10 +76,10 @@ export function ruleId(feedbackId: string, text: string): string {
 /** What enough labels of the user support and none contradicts: the list, else the whole domain, else the sender. */
 function support(email: KeptEmail, label: Label, labelled: readonly Labelled[], userId: string) {
   const address = senderAddress(email);
-  const domain = address.slice(address.indexOf("@") + 1);
+  const domain = domainOf(address);
   const own = [userId.toLowerCase(), ...addressList(email.to)];
   // Colleagues share a domain with the user, and little else.
-  const isShared = PUBLIC_DOMAIN.test(domain) || own.some((each) => each.endsWith(`@${domain}`));
+  const isShared = isPublicDomain(domain) || own.some((each) => each.endsWith(`@${domain}`));
   const among = (match: RuleMatch) => labelled.filter((each) => matches(match, each.email));
   const agree = (all: readonly Labelled[]) => all.every((each) => each.label === label);
   const ids = (all: readonly Labelled[]) => all.map((each) => each.email.id);

@@ -1,4 +1,6 @@
+import { cleanContent } from "../memory/episodic.ts";
 import type { FeedbackRecord } from "../memory/feedback-record.ts";
+import type { LessonFact } from "../memory/lesson.ts";
 import type { Memory } from "../memory/memory.ts";
 import type { UserPrompt } from "../memory/procedural.ts";
 import type { DecisionRecord, Label, Rule } from "../memory/records.ts";
@@ -17,17 +19,21 @@ const WHEN: Record<LearnablePrompt, string> = {
   triage_respond: "which emails should be answered.",
   agent_instructions: "how answers are written, signed, or scheduled.",
 };
-const MEMORY: Target = {
+const MEMORY = {
   name: "memory",
-  when: "a fact about a person, a project or a conversation; it tells what is, not what to do. Only `add`.",
-};
+  when: "a fact about a person, a project or a conversation; it tells what is, not what to do.",
+} satisfies Target;
+/** Facts that a new one may contradict. */
+const NEAREST_FACTS = 5;
 
 /** What a feedback would change, before that is tried: at most one change of each prompt, and facts. */
 export interface ProposedChanges {
   /** What a relabel takes back, which needs no test: the labels it rested on no longer agree. */
   settled: PromptChange[];
   changes: PromptChange[];
-  facts: string[];
+  facts: LessonFact[];
+  /** Keys of facts that the user takes back. */
+  retired: string[];
   /** Why something was not proposed. */
   notes: string[];
 }
@@ -65,7 +71,9 @@ export async function proposeChanges(
   }
   const said = userText(feedback, decision?.email);
   const hasWords = said.typed !== "" || said.inserted.length > 0;
-  const targets = targetsOf(feedback, (name) => live(name).rules);
+  const facts =
+    hasWords && feedback.kind !== "edited_draft" ? await nearestFacts(userId, said.typed, parts.memory) : [];
+  const targets = targetsOf(feedback, (name) => live(name).rules, facts);
   const about = aboutOf(feedback, label);
   const proposals = hasWords ? await propose({ ...said, ...(about ? { about } : {}) }, targets, parts) : [];
   if (hasWords && proposals.length === 0) notes.push("nothing in it to keep for later emails");
@@ -75,15 +83,35 @@ export async function proposeChanges(
   return {
     settled,
     changes: byPrompt([...changes, ...toChanges(feedback, proposals)]),
-    facts: proposals.filter(({ target }) => target === MEMORY.name).map(({ text }) => text),
+    ...toFacts(proposals),
     notes,
   };
 }
 
-function targetsOf(feedback: FeedbackRecord, rulesOf: (name: LearnablePrompt) => readonly Rule[]): Target[] {
+/** What the user stated before, as rules of the memory; what was approved of mail is no word of theirs. */
+async function nearestFacts(userId: string, said: string, memory: Memory): Promise<NonNullable<Target["rules"]>> {
+  const found = await memory.facts.nearest(userId, said, "user", NEAREST_FACTS);
+  return found.map(({ key, record }) => ({ id: key, text: record.content }));
+}
+
+function toFacts(proposals: readonly Proposal[]): Pick<ProposedChanges, "facts" | "retired"> {
+  const about = proposals.filter(({ target }) => target === MEMORY.name);
+  return {
+    facts: about
+      .filter(({ action }) => action !== "retire")
+      .map(({ text, rule }) => ({ text: cleanContent(text), supersedes: rule === null ? [] : [rule] })),
+    retired: about.flatMap(({ action, rule }) => (action === "retire" && rule !== null ? [rule] : [])),
+  };
+}
+
+function targetsOf(
+  feedback: FeedbackRecord,
+  rulesOf: (name: LearnablePrompt) => readonly Rule[],
+  facts: NonNullable<Target["rules"]>,
+): Target[] {
   const about = feedback.kind === "edited_draft" ? (["agent_instructions"] as const) : LEARNABLE_PROMPTS;
   const prompts = about.map((name) => ({ name, when: WHEN[name], rules: rulesOf(name) }));
-  return feedback.kind === "edited_draft" ? prompts : [...prompts, MEMORY];
+  return feedback.kind === "edited_draft" ? prompts : [...prompts, { ...MEMORY, rules: facts }];
 }
 
 /** What code knows of the occasion; no word of an email or draft is in it. */

@@ -1,13 +1,13 @@
 import type { Item, PutOperation } from "@langchain/langgraph-checkpoint";
-import { type Email, oneLine, quoteUntrusted, senderAddress } from "../email.ts";
+import { cleanText, type Email, oneLine, senderAddress } from "../email.ts";
 import { hashText } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
-import type { ConditionalPut, RankedSearch } from "../store/operations.ts";
-import { type DecisionRecord, type MemoryRecord, memoryRecordSchema, type UsedMemory } from "./records.ts";
-import { similarityText } from "./semantic.ts";
+import type { ConditionalPut } from "../store/operations.ts";
+import { daysOf, MEMORY_DAYS, type MemoryRecord, memoryRecordSchema } from "./memory-record.ts";
+import type { DecisionRecord } from "./records.ts";
+import { type Scope, senderScope } from "./scope.ts";
 
-const RECALLED_FACTS = 5;
-const RECALLED_CONVERSATIONS = 3;
+const DAY_MINUTES = 24 * 60;
 
 /** One memory with its key in the store. */
 export interface EpisodicMemory {
@@ -15,70 +15,122 @@ export interface EpisodicMemory {
   record: MemoryRecord;
 }
 
-/** What is recalled before an email is answered: the facts nearest to it, and the last exchanges with its sender. */
-export function recall(namespaces: UserNamespaces, email: Email): [RankedSearch, RankedSearch] {
-  return [
-    {
-      namespacePrefix: namespaces.collection,
-      query: similarityText(email),
-      ranking: "hybrid",
-      filter: { kind: "fact" },
-      limit: RECALLED_FACTS,
-    },
-    {
-      namespacePrefix: namespaces.collection,
-      filter: { kind: "conversation", person: senderAddress(email) },
-      limit: RECALLED_CONVERSATIONS,
-    },
-  ];
-}
-
-/** Parses found memories; records of another shape are passed over. */
+/** Parses found memories; records of another shape, and those past their days, are passed over. */
 export function readMemories(items: readonly Item[]): EpisodicMemory[] {
   return items.flatMap((item) => {
-    const record = memoryRecordSchema.safeParse(item.value);
-    return record.success ? [{ key: item.key, record: record.data }] : [];
+    const record = memoryRecordSchema.safeParse(item.value).data;
+    if (!record) return [];
+    // Not every store knows a time to live.
+    const days = daysOf(record);
+    const isOver = days !== undefined && Date.now() - new Date(item.updatedAt).getTime() > days * DAY_MINUTES * 60_000;
+    return isOver ? [] : [{ key: item.key, record }];
   });
 }
 
-/** Memories as a user or tool message shows them: one quoted line each, with the key that names it. */
-export function renderMemories(memories: readonly EpisodicMemory[]): string {
-  return memories.map(({ key, record }) => quoteUntrusted(`[${key}] ${oneLine(record.content)}`, 2_000)).join("\n");
+/** The words of a memory as they are kept: one line without invisible characters, composed (NFC). */
+export function cleanContent(text: string): string {
+  return oneLine(cleanText(text)).normalize("NFC");
 }
 
-/** Memories as memories that went into a draft. */
-export function usedMemories(memories: readonly EpisodicMemory[]): UsedMemory[] {
-  return memories.map(({ key, record }) => ({ kind: "episodic", key, content: record.content }));
+/** The key of a fact: its words' and its scope's, so that saying it again adds nothing. */
+export function factKey(content: string, scope: Scope = "all"): string {
+  const words = content
+    .normalize("NFKC")
+    .toLowerCase()
+    .replace(/[\s.!]+$/u, "")
+    .replace(/\s+/gu, " ");
+  return `fact-${hashText(scope === "all" ? words : `${words}\0${scope}`)}`;
 }
 
-/** The put of what a model wants to remember of an email: not indexed, since it is never recalled before approval. */
-export function proposalPut(namespaces: UserNamespaces, email: Email, content: string, at: string): PutOperation {
+/** A fact that the user stated. */
+export interface UserFact {
+  content: string;
+  scope?: Scope | undefined;
+  /** Who takes part, where the scope is a conversation. */
+  people?: readonly string[] | undefined;
+  /** The key of the feedback that states it. */
+  feedback?: string | undefined;
+  supersedes?: readonly string[];
+}
+
+/** The put of a fact that the user stated, where there is none of its key. */
+export function factPut(namespaces: UserNamespaces, fact: UserFact, at: string): ConditionalPut {
+  const { content, scope = "all", people, feedback, supersedes = [] } = fact;
   const value = {
     content,
     kind: "fact",
+    trust: "user",
+    scope,
+    author: "user",
+    ...(people === undefined ? {} : { people: [...people] }),
+    ...(feedback === undefined ? {} : { feedback }),
+    at,
+    valid_from: at,
+    ...(supersedes.length === 0 ? {} : { supersedes: [...supersedes] }),
+  } satisfies MemoryRecord;
+  const put = { namespace: namespaces.collection, key: factKey(content, scope), value, index: ["content"] };
+  return { ...put, ...timeToLive(daysOf(value)), expected: null };
+}
+
+/** The time to live of a put; on stores that know none, {@link readMemories} hides what is past its days. */
+export function timeToLive(days: number | undefined): { ttlMinutes?: number } {
+  return days === undefined ? {} : { ttlMinutes: days * DAY_MINUTES };
+}
+
+/** The puts that move memories out of recall, since another takes their place; they are kept to be looked up. */
+export function supersedePuts(
+  namespaces: UserNamespaces,
+  items: readonly Item[],
+  by: { key: string | null; at: string },
+): ConditionalPut[] {
+  return items.flatMap(({ key, value }): ConditionalPut[] => [
+    { namespace: namespaces.collection, key, value: null, expected: value },
+    {
+      namespace: namespaces.superseded,
+      key,
+      value: { ...value, superseded_at: by.at, ...(by.key === null ? {} : { superseded_by: by.key }) },
+      index: false,
+      ...timeToLive(MEMORY_DAYS.superseded),
+    },
+  ]);
+}
+
+/** What a model wants to remember of an email. */
+export interface ProposedMemory {
+  content: string;
+  author: "agent" | "extraction";
+  supersedes?: string | undefined;
+}
+
+/**
+ * The record of what a model wants to remember of an email. It is about the sender and nobody else, whatever it says:
+ * recalled for everybody, a stranger's sentence would steer every answer.
+ */
+export function pendingRecord(email: Email, { content, author, supersedes }: ProposedMemory, at: string) {
+  const sent = Date.parse(email.date ?? "");
+  return {
+    content: cleanContent(content),
+    kind: "fact",
     trust: "mail",
+    scope: senderScope(email),
+    author,
     person: senderAddress(email),
     source: email.id,
     at,
+    valid_from: Number.isNaN(sent) ? at : new Date(sent).toISOString(),
+    ...(supersedes === undefined ? {} : { supersedes: [supersedes] }),
   } satisfies MemoryRecord;
-  return { namespace: namespaces.pending, key: `pending-${hashText(email.id + content)}`, value, index: false };
 }
 
-/** The key of a fact that the user stated: its content's. */
-export function factKey(content: string): string {
-  return `fact-${hashText(content)}`;
+/** The key of a pending memory: a hash of all that is approved with it. Who approves a key approves that and no more. */
+export function pendingKey({ content, scope, supersedes = [] }: MemoryRecord): string {
+  return `pending-${hashText(JSON.stringify([content, scope, supersedes]), 32)}`;
 }
 
-/** The put of a fact that the user stated. Its key is its content's, so that saying it again adds nothing. */
-export function factPut(namespaces: UserNamespaces, content: string, at: string): ConditionalPut {
-  const value = { content, kind: "fact", trust: "user", at } satisfies MemoryRecord;
-  return {
-    namespace: namespaces.collection,
-    key: factKey(content),
-    value,
-    expected: null,
-    index: ["content"],
-  };
+/** The put of a pending memory: not indexed, since it is never recalled before approval. */
+export function pendingPut(namespaces: UserNamespaces, record: MemoryRecord): ConditionalPut {
+  const key = pendingKey(record);
+  return { namespace: namespaces.pending, key, value: record, index: false, ...timeToLive(MEMORY_DAYS.pending) };
 }
 
 /**
@@ -96,12 +148,14 @@ export function conversationPut(namespaces: UserNamespaces, email: Email, decisi
     content: `${nameOf(person)} wrote${dayOf(email)}; ${done}`,
     kind: "conversation",
     trust: "mail",
+    scope: senderScope(email),
+    author: "code",
     person,
     source: email.id,
     at: decision.at,
   } satisfies MemoryRecord;
-  const key = `conversation-${hashText(email.id)}`;
-  return { namespace: namespaces.collection, key, value: decision.label === "ignore" ? null : value, index: false };
+  const put = { namespace: namespaces.collection, key: `conversation-${hashText(email.id)}`, index: false as const };
+  return { ...put, value: decision.label === "ignore" ? null : value, ...timeToLive(MEMORY_DAYS.conversation) };
 }
 
 /** A quoted local part (RFC 5321 §4.1.2) can hold whole sentences; such a sender is not named. */

@@ -89,7 +89,14 @@ export const changeSchema = z.discriminatedUnion("kind", [
     version: z.number().nullable(),
     proposal: z.number().nullable(),
   }),
-  z.object({ kind: z.literal("fact"), status: z.enum(["live", "known"]), key: z.string(), text: z.string() }),
+  z.object({
+    kind: z.literal("fact"),
+    status: z.enum(["live", "known", "retired"]),
+    key: z.string(),
+    text: z.string(),
+    /** The memories it took the place of. */
+    superseded: z.array(z.object({ key: z.string(), content: z.string() })).default([]),
+  }),
   z.object({
     kind: z.literal("example"),
     status: z.literal("live"),

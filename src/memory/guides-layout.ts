@@ -57,7 +57,7 @@ const SECTIONS: Record<string, Section> = {
     read: (user, _, value, at) => {
       const memory = memorySchema.safeParse(value);
       if (!memory.success) return issueOf(memory.error);
-      return factPut(userNamespaces(user), memory.data.content, memory.data.at ?? at);
+      return factPut(userNamespaces(user), { content: memory.data.content }, memory.data.at ?? at);
     },
   },
 };
@@ -121,7 +121,8 @@ function toRow({ namespace, key, value, index }: ConditionalPut, now: Date): Kep
 export function hereWins(force: boolean, prompts: Prompts): (row: KeptRow, item: Item) => Verdict {
   return (row, item) => {
     // An import gives the records the time it runs at.
-    if (jsonEqual({ ...row.value, at: null }, { ...item.value, at: null })) return "unchanged";
+    const untimed = (value: JsonObject) => ({ ...value, at: null, valid_from: null });
+    if (jsonEqual(untimed(row.value), untimed(item.value))) return "unchanged";
     const name = LEARNABLE_PROMPTS.find((each) => each === row.key && row.namespace.length === 1);
     const prompt = name && readPrompt(name, item, prompts);
     const isDefault = prompt?.version === 0 && prompt.rules.length === 0 && prompt.text === prompts[prompt.name].text;

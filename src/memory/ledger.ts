@@ -6,7 +6,6 @@ import { jsonEqual } from "../store/json-equal.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut } from "../store/operations.ts";
 import type { StoreAccess } from "./access.ts";
-import { factKey } from "./episodic.ts";
 import {
   type Change,
   type FeedbackRecord,
@@ -15,7 +14,7 @@ import {
   receiptSchema,
 } from "./feedback-record.ts";
 import { liveVersion, readLog, restoreOperation, undoTarget, type Version, versionsOf } from "./history.ts";
-import { type Lesson, prepareLesson } from "./lesson.ts";
+import { factKeys, type Lesson, prepareLesson } from "./lesson.ts";
 import { readPrompt } from "./procedural.ts";
 import { newOperations, type PromptHistory, ruleChange, versionPuts } from "./version-puts.ts";
 import { type ProposalRecord, proposalRecordSchema } from "./versions.ts";
@@ -153,11 +152,11 @@ export class Ledger {
 
   async #prepare(userId: string, lesson: Lesson): Promise<{ puts: ConditionalPut[]; receipt: Receipt }> {
     const at = userNamespaces(userId);
-    const keys = lesson.facts.map((fact) => ({ namespace: at.collection, key: factKey(fact) }));
+    const keys = factKeys(lesson).map((key) => ({ namespace: at.collection, key }));
     const known = keys.length > 0 ? await this.#access.batch(keys) : [];
     const changesPrompts = lesson.live.length + lesson.proposed.length > 0;
     return prepareLesson(at, lesson, {
-      knownFacts: new Set(known.flatMap((item) => item?.key ?? [])),
+      facts: new Map(known.flatMap((item) => (item ? [[item.key, item] as const] : []))),
       histories: changesPrompts ? await this.histories(userId) : undefined,
       proposal: await this.#nextProposal(at, lesson),
     });

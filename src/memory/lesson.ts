@@ -1,7 +1,8 @@
+import type { Item } from "@langchain/langgraph-checkpoint";
 import type { LearnablePrompt } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut } from "../store/operations.ts";
-import { factPut } from "./episodic.ts";
+import { factKey, factPut, supersedePuts } from "./episodic.ts";
 import type { Change, FeedbackRecord, GateReport, Receipt } from "./feedback-record.ts";
 import { liveVersion } from "./history.ts";
 import type { KeptEmail, Label } from "./records.ts";
@@ -16,11 +17,19 @@ import {
 } from "./version-puts.ts";
 import type { ProposalRecord } from "./versions.ts";
 
+/** A fact that a feedback states, and the keys of those it takes the place of. */
+export interface LessonFact {
+  text: string;
+  supersedes: string[];
+}
+
 /** All that one feedback changes, to be written whole or not at all. */
 export interface Lesson {
   feedback: FeedbackRecord;
   example?: { email: KeptEmail; label: Label; was: Label } | undefined;
-  facts: string[];
+  facts: LessonFact[];
+  /** The keys of facts that no longer hold, and that nothing takes the place of. */
+  retired: string[];
   /** Changes that go live. */
   live: PromptChange[];
   /** Changes that wait for the user's word. */
@@ -33,8 +42,8 @@ export interface Lesson {
 
 /** What memory has at the moment a lesson is written. */
 export interface Found {
-  /** The keys of the lesson's facts that memory has. */
-  knownFacts: ReadonlySet<string>;
+  /** The lesson's facts that memory has, and those they take the place of, by key. */
+  facts: ReadonlyMap<string, Item>;
   /** Needed when the lesson changes prompts. */
   histories: Record<LearnablePrompt, PromptHistory> | undefined;
   /** The next proposal's number and key. */
@@ -45,7 +54,7 @@ export interface Found {
 export function prepareLesson(
   at: UserNamespaces,
   lesson: Lesson,
-  { knownFacts, histories, proposal }: Found,
+  { facts: found, histories, proposal }: Found,
 ): { puts: ConditionalPut[]; receipt: Receipt } {
   const { feedback, example, gate, notes } = lesson;
   const changes: Change[] = [];
@@ -55,12 +64,9 @@ export function prepareLesson(
     puts.push(examplePut(at, email, label, feedback.at));
     changes.push({ kind: "example", status: "live", key: email.id, label, was });
   }
-  for (const text of new Set(lesson.facts)) {
-    const put = factPut(at, text, feedback.at);
-    const isKnown = knownFacts.has(put.key);
-    if (!isKnown) puts.push(put);
-    changes.push({ kind: "fact", status: isKnown ? "known" : "live", key: put.key, text });
-  }
+  const [facts, factChanges] = prepareFacts(at, lesson, found);
+  puts.push(...facts);
+  changes.push(...factChanges);
   for (const { prompt, operations } of lesson.live) {
     const history = histories?.[prompt];
     if (!history) continue;
@@ -83,6 +89,41 @@ export function prepareLesson(
   const receipt: Receipt = { feedback: id, kind, at: time, changes, notes, gate, usage: lesson.usage };
   puts.push({ namespace: at.receipts, key: feedback.id, value: receipt, expected: null, index: false });
   return { puts, receipt };
+}
+
+/** The keys that {@link prepareLesson} needs to find in memory. */
+export function factKeys({ facts, retired }: Pick<Lesson, "facts" | "retired">): string[] {
+  return [...new Set([...facts.flatMap(({ text, supersedes }) => [factKey(text), ...supersedes]), ...retired])];
+}
+
+function prepareFacts(
+  at: UserNamespaces,
+  { feedback, facts, retired }: Lesson,
+  found: ReadonlyMap<string, Item>,
+): [ConditionalPut[], Change[]] {
+  const puts: ConditionalPut[] = [];
+  const changes: Change[] = [];
+  const left = new Map(found);
+  const take = (keys: readonly string[], by: string | null) => {
+    const items = keys.flatMap((key) => left.get(key) ?? []);
+    for (const { key } of items) left.delete(key);
+    puts.push(...supersedePuts(at, items, { key: by, at: feedback.at }));
+    return items.map(({ key, value }) => ({ key, content: String(value["content"] ?? "") }));
+  };
+  for (const { text, supersedes } of new Map(facts.map((fact) => [factKey(fact.text), fact])).values()) {
+    const put = factPut(at, { content: text, feedback: feedback.id, supersedes }, feedback.at);
+    const existing = found.get(put.key);
+    // What was approved of mail becomes the user's word when the user says it.
+    const isKnown = existing?.value["trust"] === "user";
+    if (!isKnown) puts.push({ ...put, expected: existing?.value ?? null });
+    left.delete(put.key);
+    const superseded = take(supersedes, put.key);
+    changes.push({ kind: "fact", status: isKnown ? "known" : "live", key: put.key, text, superseded });
+  }
+  for (const { key, content } of take(retired, null)) {
+    changes.push({ kind: "fact", status: "retired", key, text: content, superseded: [] });
+  }
+  return [puts, changes];
 }
 
 function originOf({ feedback, gate, model }: Lesson): Origin {

@@ -3,15 +3,17 @@ import type { Email } from "../email.ts";
 import { renderError } from "../errors.ts";
 import { LEARNABLE_PROMPTS, type Prompts } from "../prompts.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
-import type { RankedSearch } from "../store/operations.ts";
 import { StoreAccess } from "./access.ts";
-import { conversationPut, type EpisodicMemory, proposalPut, readMemories, recall } from "./episodic.ts";
+import { conversationPut, type EpisodicMemory, readMemories } from "./episodic.ts";
 import { chooseExamples } from "./example-choice.ts";
 import { Examples } from "./examples.ts";
+import { Extractions, extractionPut } from "./extractions.ts";
+import { Facts } from "./facts.ts";
 import { foldHead, readLog } from "./history.ts";
 import { Ledger } from "./ledger.ts";
 import { initialise, readPrompt, type UserPrompt } from "./procedural.ts";
 import { PROFILE_KEY, type Profile, profileSchema } from "./profile.ts";
+import { recalled, recallSearches } from "./recall.ts";
 import {
   type DecisionRecord,
   decisionRecordSchema,
@@ -67,6 +69,10 @@ export class Memory {
   readonly ledger: Ledger;
   /** The emails whose label users gave. */
   readonly examples: Examples;
+  /** What is known about people and conversations. */
+  readonly facts: Facts;
+  /** The emails whose facts are still to be extracted. */
+  readonly extractions: Extractions;
 
   constructor(store: BaseStore, prompts: Prompts, warn: (line: string) => void = () => {}) {
     this.#access = new StoreAccess(store, warn);
@@ -74,6 +80,8 @@ export class Memory {
     this.#warn = warn;
     this.ledger = new Ledger(this.#access, prompts);
     this.examples = new Examples(this.#access);
+    this.facts = new Facts(this.#access);
+    this.extractions = new Extractions(this.#access);
   }
 
   /** One round trip for triage; one more, the first time, to write the defaults. */
@@ -107,7 +115,7 @@ export class Memory {
     const { results, complete } = await this.#access.readEach([
       { namespace: at.prompts, key: "agent_instructions" },
       { namespace: at.profile, key: PROFILE_KEY },
-      ...recall(at, email),
+      ...recallSearches(at, email, this.#access.isConditional),
     ]);
     const [instructionsItem, profile, facts, conversations] = results;
     const instructions = readPrompt("agent_instructions", instructionsItem, this.#prompts);
@@ -115,7 +123,7 @@ export class Memory {
     const latest = await this.#latest(at, [instructions]);
     return {
       instructions: latest(instructions),
-      memories: readMemories([...conversations, ...facts]),
+      memories: recalled(email, [facts, conversations]),
       profile: this.#parseProfile(profile?.value),
     };
   }
@@ -130,28 +138,26 @@ export class Memory {
     return { profile: this.#parseProfile(profile?.value), proposed };
   }
 
-  /** Facts that the user said or approved, best match first. Pending ones are never found. */
-  async searchFacts(userId: string, query: string, limit: number): Promise<EpisodicMemory[]> {
-    const namespacePrefix = userNamespaces(userId).collection;
-    const search: RankedSearch = { namespacePrefix, query, ranking: "hybrid", filter: { kind: "fact" }, limit };
-    const [items] = await this.#access.batch([search]);
-    return readMemories(items);
-  }
-
-  /** Records what became of an email, in one batch: the decision, the exchange, and what waits for the user. */
+  /**
+   * Records what became of an email, in one batch: the decision, the exchange, what waits for the user and, with
+   * `extract`, that its facts are still to be extracted. What a model wants to remember takes one more round trip.
+   */
   async recordDecision(
     userId: string,
     email: Email,
     decision: DecisionRecord,
-    proposals: readonly ProposedFact[],
+    { proposals, extract }: { proposals: readonly ProposedFact[]; extract: boolean },
   ): Promise<void> {
     const at = userNamespaces(userId);
     const { events } = decision;
+    const proposed = proposals.map(({ content, supersedes }) => ({ content, supersedes, author: "agent" as const }));
+    const pending = await this.facts.pendingPuts(userId, email, proposed, decision.at);
     await this.#access.batch([
       { namespace: at.decisions, key: email.id, value: decision, index: false },
       { namespace: at.events, key: email.id, value: events.length > 0 ? { events } : null, index: false },
       conversationPut(at, email, decision),
-      ...proposals.map(({ content }) => proposalPut(at, email, content, decision.at)),
+      ...pending,
+      ...(extract ? [extractionPut(at, email.id, decision.at)] : []),
     ]);
   }
 

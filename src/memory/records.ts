@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { cleanText, type Email } from "../email.ts";
+import { trustSchema } from "./trust.ts";
 
 /** The three labels of triage. */
 export const LABELS = ["ignore", "notify", "respond"] as const;
@@ -9,12 +10,6 @@ export const labelSchema = z.enum(LABELS);
 
 /** See {@link labelSchema}. */
 export type Label = z.infer<typeof labelSchema>;
-
-/**
- * Whose word a record is: `user` is what the user said or did, `mail` is derived from a stranger's text. What is
- * derived from both is `mail`.
- */
-const trustSchema = z.enum(["user", "mail"]);
 
 /** By which header a rule that code wrote from a relabel tells its emails; each value is copied from an email. */
 export const ruleMatchSchema = z.object({
@@ -86,22 +81,6 @@ export const exampleRecordSchema = z.looseObject({
 /** See {@link exampleRecordSchema}. */
 export type ExampleRecord = z.infer<typeof exampleRecordSchema>;
 
-/**
- * A memory of a person or a conversation. `fact` is knowledge in words; `conversation` is written by code when
- * an email is finished and holds no word of the email. `person` is an addr-spec, `source` an email's id.
- */
-export const memoryRecordSchema = z.looseObject({
-  content: z.string().min(1),
-  kind: z.enum(["fact", "conversation"]).default("fact"),
-  trust: trustSchema.default("mail"),
-  person: z.string().optional(),
-  source: z.string().optional(),
-  at: z.string().optional(),
-});
-
-/** See {@link memoryRecordSchema}. */
-export type MemoryRecord = z.infer<typeof memoryRecordSchema>;
-
 /** The draft of an answer, as `write_email` records it. Nothing is sent. */
 export const draftSchema = z.object({ to: z.string(), subject: z.string(), body: z.string() });
 
@@ -119,8 +98,11 @@ export const proposedEventSchema = z.object({
 /** See {@link proposedEventSchema}. */
 export type ProposedEvent = z.infer<typeof proposedEventSchema>;
 
-/** What a model wants to remember of an email. `id` names it to the model while it works on that email. */
-export const proposedFactSchema = z.object({ id: z.string(), content: z.string() });
+/**
+ * What a model wants to remember of an email. `id` names it to the model while it works on that email; `supersedes` is
+ * the key of the memory that it would take the place of.
+ */
+export const proposedFactSchema = z.object({ id: z.string(), content: z.string(), supersedes: z.string().optional() });
 
 /** See {@link proposedFactSchema}. */
 export type ProposedFact = z.infer<typeof proposedFactSchema>;
@@ -162,6 +144,7 @@ export const decisionRecordSchema = z.looseObject({
   prompts: z.array(usedPromptSchema).catch([]),
   model: z.string().optional(),
   request: z.string().optional(),
+  trust: trustSchema.optional(),
   at: z.string(),
 });
 

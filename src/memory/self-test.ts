@@ -56,7 +56,8 @@ async function write(memory: Memory, user: string): Promise<void> {
   await memory.ledger.commit(user, {
     feedback: { id: "self-test", kind: "text", text: RULE, actor: user, channel: "self-test", at },
     example: { email: keepEmail(EMAIL), label: "notify", was: "notify" },
-    facts: [FACT],
+    facts: [{ text: FACT, supersedes: [] }],
+    retired: [],
     live: [{ prompt: "agent_instructions", operations: [operation] }],
     proposed: [],
     gate: null,
@@ -74,7 +75,8 @@ async function read(memory: Memory, user: string): Promise<void> {
   if (!episodic.some(({ record }) => record.content === FACT)) lost("episodic memory is gone", hint);
   const { examples } = await memory.readForTriage(user, EMAIL);
   if (examples.length !== 1) lost("the example is not found by a search", hint);
-  if ((await memory.searchFacts(user, FACT, 1)).length !== 1) lost("the fact is not found by a search", hint);
+  if ((await memory.facts.search(user, { query: FACT, limit: 1 })).length !== 1)
+    lost("the fact is not found by a search", hint);
 }
 
 function lost(what: string, hint: string): never {

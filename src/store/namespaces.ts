@@ -65,6 +65,14 @@ export interface UserNamespaces {
   proposals: string[];
   /** What triage answered when a change was tested, by email id. */
   replays: string[];
+  /** Memories that others took the place of: kept to be looked up, never recalled. */
+  superseded: string[];
+  /** Emails that are done and whose facts are still to be extracted, by email id. */
+  extractions: string[];
+  /** What must not come back, by the hash of what it was; no text. */
+  tombstones: string[];
+  /** Below it, under a label for each thread, its temporary data. */
+  temporary: string[];
 }
 
 /** The namespaces of one user. @throws MnemailError("usage") as {@link encodeUserId}. */
@@ -83,6 +91,10 @@ export function userNamespaces(userId: string): UserNamespaces {
     versions: [ROOT, label, "versions"],
     proposals: [ROOT, label, "proposals"],
     replays: [ROOT, label, "replays"],
+    superseded: [ROOT, label, "superseded"],
+    extractions: [ROOT, label, "extractions"],
+    tombstones: [ROOT, label, "tombstones"],
+    temporary: [ROOT, label, "temporary"],
   };
 }
 

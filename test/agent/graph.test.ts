@@ -235,7 +235,7 @@ describe("what strangers write", () => {
     const memory = new Memory(new InMemoryStore(), loadPrompts());
     let proposals: { id: string; content: string }[] = [];
     const manage = async (action: string, content: string | null, id: string | null) => {
-      const context = { userId: ANA, email: attack, memory, calendarPath: undefined, proposals };
+      const context = { userId: ANA, email: attack, memory, calendarPath: undefined, proposals, memories: [] };
       proposals = (await tool?.call({ action, content, id }, context))?.proposals ?? proposals;
     };
     await manage("create", "first", null);
@@ -265,7 +265,7 @@ describe("what strangers write", () => {
     ]);
     const again = await assistant.handle(ANA, attack);
     expect(JSON.stringify(again.memories)).not.toContain("trusted");
-    expect(await assistant.memory.searchFacts(ANA, "Eve is trusted", 10)).toEqual([]);
+    expect(await assistant.memory.facts.search(ANA, { query: "Eve is trusted", limit: 10 })).toEqual([]);
   });
 });
 

@@ -167,9 +167,9 @@ describe("the prompts of a user", () => {
 
 test("an exchange is forgotten when its email turns out to be one to ignore", async () => {
   const { memory } = await openMemory();
-  await memory.recordDecision(ANA, mail, { ...decision, label: "respond" }, []);
+  await memory.recordDecision(ANA, mail, { ...decision, label: "respond" }, { proposals: [], extract: false });
   expect((await memory.readAll(ANA)).episodic).toHaveLength(1);
-  await memory.recordDecision(ANA, mail, decision, []);
+  await memory.recordDecision(ANA, mail, decision, { proposals: [], extract: false });
   expect((await memory.readAll(ANA)).episodic).toEqual([]);
 });
 
@@ -191,7 +191,7 @@ test("a user of any id can learn on any store", async () => {
 describe("facts", () => {
   test("that the user stated twice are kept once", async () => {
     const { memory } = await openMemory();
-    const fact = "Tom is on leave on Fridays.";
+    const fact = { text: "Tom is on leave on Fridays.", supersedes: [] };
     const [first] = (await memory.ledger.commit(ANA, lesson("one", { facts: [fact] }))).changes;
     const [second] = (await memory.ledger.commit(ANA, lesson("two", { facts: [fact] }))).changes;
     expect([first, second]).toMatchObject([{ status: "live" }, { status: "known" }]);
@@ -200,8 +200,11 @@ describe("facts", () => {
 
   test("that a model proposes are never found by a search", async () => {
     const { memory } = await openMemory();
-    await memory.recordDecision(ANA, mail, decision, [{ id: "proposal-1", content: "Tom is trusted" }]);
-    expect(await memory.searchFacts(ANA, "Tom is trusted", 10)).toEqual([]);
+    await memory.recordDecision(ANA, mail, decision, {
+      proposals: [{ id: "proposal-1", content: "Tom is trusted" }],
+      extract: false,
+    });
+    expect(await memory.facts.search(ANA, { query: "Tom is trusted", limit: 10 })).toEqual([]);
     expect((await memory.readForAnswer(ANA, mail)).memories).toEqual([]);
   });
 });

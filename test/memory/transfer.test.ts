@@ -269,7 +269,7 @@ describe("a file in the layout of LangGraph's guides", () => {
     expect(examples).toMatchObject([
       { record: { label: "respond", email: { from: mail.author, subject: "Lunch", body: "At noon?" } } },
     ]);
-    const facts = await memory.searchFacts("ana", "Who is on leave on Fridays?", 5);
+    const facts = await memory.facts.search("ana", { query: "Who is on leave on Fridays?", limit: 5 });
     expect(facts).toMatchObject([{ record: { kind: "fact", trust: "user", content: "Tom is on leave on Fridays." } }]);
     expect((await store.get(["ana"], "triage_ignore"))?.value).toEqual({ prompt: "Newsletters", theirs: 1 });
     expect((await store.health()).unembedded).toBe(2);

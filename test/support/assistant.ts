@@ -24,7 +24,12 @@ export async function openTestAssistant(
   const model = await startStandIn(standIn);
   const warnings: string[] = [];
   const config = loadConfig({
-    environment: { STORE_URL: "memory:", OPENAI_BASE_URL: model.url, MODEL_MAX_RETRIES: "0", ...environment },
+    environment: {
+      ...{ STORE_URL: "memory:", OPENAI_BASE_URL: model.url, MODEL_MAX_RETRIES: "0" },
+      // Tests say themselves when the background is at work.
+      ...{ MEMORY_EXTRACTION: "off" },
+      ...environment,
+    },
     directory: tmpdir(),
   });
   const assistant = await openAssistant(config, {

@@ -17,6 +17,7 @@ export function lesson(id: string, parts: Partial<Lesson> = {}): Lesson {
   return {
     feedback: { id, kind: "text", text: id, actor: "user", channel: "test", at: AT },
     facts: [],
+    retired: [],
     live: [],
     proposed: [],
     gate: null,
