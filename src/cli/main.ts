@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { MnemailError, renderProblems } from "../errors.ts";
+import { addEpisodicCommands } from "./episodic-commands.ts";
 import { addFeedbackCommands } from "./feedback-commands.ts";
 import { addMemoryCommands } from "./memory-commands.ts";
 import { note } from "./output.ts";
@@ -28,6 +29,7 @@ Settings come from the environment over .env.\${NODE_ENV}; \`mnemail config\` pr
 Examples:
   mnemail run --user alice@example.com --inbox samples/week
   mnemail feedback --user alice@example.com "Always sign my emails with Alice."
+  mnemail remember --user alice@example.com "Ada prefers mornings." --person ada@work.example
   mnemail memory show --user alice@example.com
   mnemail memory export --user alice@example.com alice.jsonl`,
   );
@@ -49,6 +51,7 @@ program
 
 addFeedbackCommands(program, { user, json });
 addMemoryCommands(program, { user, json });
+addEpisodicCommands(program, { user, json });
 
 program
   .command("config")

@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { addPendingCommands } from "./episodic-commands.ts";
 import { addExampleCommands } from "./example-commands.ts";
 import { addVersionCommands } from "./feedback-commands.ts";
 
@@ -142,6 +143,7 @@ place of its file. Of any other store it is an export of all users, which \`mnem
 
   addVersionCommands(memory, { user, json });
   addExampleCommands(memory, { user, json });
+  addPendingCommands(memory, { user, json });
 
   return memory;
 }

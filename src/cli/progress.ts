@@ -13,7 +13,7 @@ export function showProgress(what: string): (done: number, waiting?: number) => 
   };
 }
 
-/** A number with its noun, such as `1 item`, `2 items`. */
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+/** A number with its noun, such as `1 item`, `2 items`; `many` where that takes no s. */
+export function plural(count: number, noun: string, many = `${noun}s`): string {
+  return `${count} ${count === 1 ? noun : many}`;
 }

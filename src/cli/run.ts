@@ -5,12 +5,14 @@ import type { EmailResult, OpenAssistant } from "../assistant.ts";
 import { loadConfig } from "../config.ts";
 import { cleanText, type Email, senderAddress, splitLines } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
+import type { ExtractionTotals } from "../learning/extraction-queue.ts";
 import { type InboxEntry, openInbox } from "../mail/inbox.ts";
 import { profileSchema } from "../memory/profile.ts";
 import type { ProposedEvent, UsedMemory } from "../memory/records.ts";
 import { addUsage, NO_USAGE, type Usage } from "../meter.ts";
 import { encodeUserId } from "../store/namespaces.ts";
 import { note, printJson, shorten } from "./output.ts";
+import { renderWaiting } from "./pending.ts";
 import { plural } from "./progress.ts";
 import { openSession } from "./session.ts";
 
@@ -43,6 +45,8 @@ export async function run(rawOptions: unknown): Promise<number> {
   if (profile) await assistant.memory.saveProfile(options.user, profile);
   const tally = new Map<string, number>();
   let total: Usage = { ...NO_USAGE };
+  // What an earlier run was killed over, or a model failed at.
+  assistant.extractInBackground(options.user);
   for await (const entry of inbox.entries()) {
     const { email, result } = await handleEntry(assistant, options.user, entry);
     const outcome = result.label ?? result.status;
@@ -52,6 +56,12 @@ export async function run(rawOptions: unknown): Promise<number> {
     else console.log(renderResult(result, email, options.drafts));
   }
   if (!options.json) console.log(renderTotals(tally, total));
+  const extracted = await assistant.extracted();
+  const pending = await assistant.memory.facts.pending(options.user);
+  for (const line of [...renderExtracted(extracted), ...renderWaiting(options.user, pending)]) {
+    if (options.json) note(line);
+    else console.log(line);
+  }
   return tally.has("failed") ? 1 : 0;
 }
 
@@ -132,6 +142,15 @@ function renderTotals(tally: ReadonlyMap<string, number>, total: Usage): string 
     `\n${emails} ${emails === 1 ? "email" : "emails"}: ${outcomes.join(", ")}`,
     `${plural(total.model_calls, "model call")}, ${total.input_tokens} input and ${total.output_tokens} output tokens, ${plural(total.embedding_calls, "embedding call")}, ${plural(total.store_round_trips, "store round trip")}, ${(total.ms / 1000).toFixed(1)} s`,
   ].join("\n");
+}
+
+/** What was done after the emails, apart from what they cost. */
+function renderExtracted({ emails, found, failed, usage }: ExtractionTotals): string[] {
+  if (emails === 0) return [];
+  const { model_calls, input_tokens, output_tokens } = usage;
+  const cost = `${plural(model_calls, "model call")}, ${input_tokens} input and ${output_tokens} output tokens`;
+  const trouble = failed > 0 ? `; ${failed} failed` : "";
+  return [`afterwards: ${plural(found, "fact")} found in ${plural(emails, "email")} (${cost})${trouble}`];
 }
 
 function indent(text: string): string {

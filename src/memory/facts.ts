@@ -64,6 +64,12 @@ export class Facts {
     return newestFirst(found.filter(({ record }) => record.kind === "fact"));
   }
 
+  /** The live fact of a key, or undefined when the user has none. */
+  async find(userId: string, key: string): Promise<EpisodicMemory | undefined> {
+    const [item] = await this.#access.batch([{ namespace: userNamespaces(userId).collection, key }]);
+    return readMemories(item ? [item] : [])[0];
+  }
+
   /** The facts that others took the place of, newest first. */
   async superseded(userId: string): Promise<EpisodicMemory[]> {
     return newestFirst(readMemories(await this.#access.all(userNamespaces(userId).superseded)));

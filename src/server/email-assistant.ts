@@ -13,5 +13,9 @@ export const graph = (async () => {
   const assistant = await openAssistant(config, { warn: log });
   log(describeStore(config.store));
   log(`model: ${assistant.modelDescription}`);
+  // What an earlier process was stopped over.
+  if (config.memoryExtraction) {
+    for (const user of await assistant.memory.extractions.users()) assistant.extractInBackground(user);
+  }
   return assistant.graph;
 })();
