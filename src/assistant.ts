@@ -95,7 +95,7 @@ export async function openAssistant(
     const { calendarPath, respondMaxModelCalls } = config;
     const memory = new Memory(store, prompts, warn);
     const learning = { memory, models, prompts, decider: createDecider({ models, prompts }), now };
-    const queue = createExtractionQueue((userId) => extractWaiting(userId, learning), warn);
+    const queue = createExtractionQueue((userId, isDue) => extractWaiting(userId, learning, isDue), warn);
     // Closed before what it works with.
     use({ [Symbol.asyncDispose]: () => queue.stop() });
     const extractInBackground = config.memoryExtraction ? queue.start : () => {};

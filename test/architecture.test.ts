@@ -19,6 +19,7 @@ const RANKS: Record<string, number> = {
   agent: 5,
   "assistant.ts": 6,
   "update-from-feedback.ts": 6,
+  "memory-tools.ts": 6,
   cli: 8,
   server: 8,
 };

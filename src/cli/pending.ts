@@ -2,8 +2,8 @@ import { z } from "zod";
 import { loadConfig } from "../config.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import type { EpisodicMemory } from "../memory/episodic.ts";
-import type { OtherScope } from "../memory/facts.ts";
 import type { Memory } from "../memory/memory.ts";
+import type { OtherScope } from "../memory/pending.ts";
 import { domainOf, parseScope } from "../memory/scope.ts";
 import { encodeUserId } from "../store/namespaces.ts";
 import { note, printJson, shorten } from "./output.ts";
@@ -32,10 +32,10 @@ export async function approvePending(rawOptions: unknown): Promise<number> {
   const { user, ids, scope, json } = approveSchema.parse(rawOptions);
   encodeUserId(user);
   await using assistant = await openSession(loadConfig());
-  const { facts } = assistant.memory;
+  const { facts, pending } = assistant.memory;
   return forEach(ids, json, async (id) => {
     const other = scope === undefined ? undefined : await otherScope(assistant.memory, user, id, scope);
-    const kept = await facts.approve(user, id, new Date().toISOString(), other);
+    const kept = await pending.approve(user, id, new Date().toISOString(), other);
     const record = await facts.find(user, kept.key);
     if (json) return { id, ...kept, scope: record?.record.scope };
     return renderRemembered(kept, record?.record.scope ?? "all", "approved");
@@ -48,7 +48,7 @@ export async function rejectPending(rawOptions: unknown): Promise<number> {
   encodeUserId(user);
   await using opened = await openMemory();
   return forEach(ids, json, async (id) => {
-    const { content } = await opened.memory.facts.reject(user, id, new Date().toISOString());
+    const { content } = await opened.memory.pending.reject(user, id, new Date().toISOString());
     return json ? { id, status: "rejected" } : `rejected: ${shorten(content, 400)}`;
   });
 }
@@ -77,7 +77,7 @@ async function otherScope(
   id: string,
   kind: "person" | "domain" | "thread" | "all",
 ): Promise<OtherScope | undefined> {
-  const record = (await memory.facts.pending(user)).find(({ key }) => key === id)?.record;
+  const record = (await memory.pending.list(user)).find(({ key }) => key === id)?.record;
   // What is not there is refused when it is approved.
   if (!record) return undefined;
   if (kind === "all") return { scope: "all" };
@@ -87,7 +87,7 @@ async function otherScope(
 }
 
 async function describe(memory: Memory, user: string) {
-  const pending = await memory.facts.pending(user);
+  const pending = await memory.pending.list(user);
   return Promise.all(
     pending.map(async ({ key, record }) => {
       const email = record.source === undefined ? undefined : (await memory.findDecision(user, record.source))?.email;

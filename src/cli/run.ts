@@ -57,7 +57,7 @@ export async function run(rawOptions: unknown): Promise<number> {
   }
   if (!options.json) console.log(renderTotals(tally, total));
   const extracted = await assistant.extracted();
-  const pending = await assistant.memory.facts.pending(options.user);
+  const pending = await assistant.memory.pending.list(options.user);
   for (const line of [...renderExtracted(extracted), ...renderWaiting(options.user, pending)]) {
     if (options.json) note(line);
     else console.log(line);

@@ -57,13 +57,18 @@ export function isWorthExtracting(email: Pick<Email, "from" | "list_id">, label:
 /**
  * Extracts the facts of the emails that wait, oldest first: one model call each. What is found is pending, and is written
  * together with the end of the job, so that it is there once, whoever is killed or runs beside. An email that fails waits
- * for the next time, and after five times is given up.
+ * for the next time, and after five times is given up. `isDue` picks the emails to try now.
  *
  * @throws MnemailError("store") when the store fails; what waits goes on waiting.
  */
-export async function* extractWaiting(userId: string, parts: ExtractParts): AsyncGenerator<Extracted> {
+export async function* extractWaiting(
+  userId: string,
+  parts: ExtractParts,
+  isDue: (emailId: string) => boolean = () => true,
+): AsyncGenerator<Extracted> {
   const { memory } = parts;
-  for (const job of await memory.extractions.waiting(userId)) {
+  const waiting = await memory.extractions.waiting(userId);
+  for (const job of waiting.filter(({ emailId }) => isDue(emailId))) {
     yield await metered(async (usage): Promise<Extracted> => {
       const { emailId } = job;
       const decision = await memory.findDecision(userId, emailId);
@@ -89,7 +94,7 @@ async function finish(
   found: readonly ProposedMemory[],
   { memory, now }: ExtractParts,
 ): Promise<number | undefined> {
-  const puts = email ? await memory.facts.pendingPuts(userId, email, found, now().toISOString()) : [];
+  const puts = email ? await memory.pending.puts(userId, email, found, now().toISOString()) : [];
   return (await memory.extractions.finish(userId, job, puts)) ? puts.length : undefined;
 }
 

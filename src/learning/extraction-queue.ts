@@ -2,6 +2,9 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { addUsage, NO_USAGE, type Usage } from "../meter.ts";
 import type { Extracted } from "./extract.ts";
 
+/** After a failure another email would only fail too; a process tries again after so long. */
+const RETRY_MS = 10 * 60_000;
+
 /** What background extraction did since it was last asked. */
 export interface ExtractionTotals {
   emails: number;
@@ -25,11 +28,12 @@ export interface ExtractionQueue {
  * costs is not counted to the email that was handled, and a model's tokens do not stream into that email's run.
  */
 export function createExtractionQueue(
-  extract: (userId: string) => AsyncIterable<Extracted>,
+  extract: (userId: string, isDue: (emailId: string) => boolean) => AsyncIterable<Extracted>,
   warn: (line: string) => void,
 ): ExtractionQueue {
   const apart = AsyncLocalStorage.snapshot();
   const waiting = new Set<string>();
+  const failedAt = new Map<string, number>();
   let totals: ExtractionTotals = nothing();
   let working: Promise<void> | undefined;
   let isStopped = false;
@@ -39,14 +43,19 @@ export function createExtractionQueue(
       // Queued anew from here on, a user comes again at the end.
       waiting.delete(userId);
       try {
-        for await (const { emailId, found, usage, error } of extract(userId)) {
+        const keyOf = (emailId: string) => JSON.stringify([userId, emailId]);
+        const isDue = (emailId: string) => Date.now() - (failedAt.get(keyOf(emailId)) ?? 0) > RETRY_MS;
+        for await (const { emailId, found, usage, error } of extract(userId, isDue)) {
           totals = {
             emails: totals.emails + 1,
             found: totals.found + found,
             failed: totals.failed + (error === undefined ? 0 : 1),
             usage: addUsage(totals.usage, usage),
           };
-          if (error !== undefined) warn(`facts of ${emailId} are not extracted: ${error}`);
+          if (error !== undefined) {
+            failedAt.set(keyOf(emailId), Date.now());
+            warn(`facts of ${emailId} are not extracted: ${error}`);
+          }
           if (isStopped) return;
         }
       } catch (error) {

@@ -45,7 +45,7 @@ export class Extractions {
       .sort((a, b) => (a.at < b.at ? -1 : Number(a.at > b.at)));
   }
 
-  /** The users for whom jobs wait. */
+  /** The users for whom jobs wait; a store that keeps empty namespaces also names those for whom none does. */
   async users(): Promise<string[]> {
     const found: string[] = [];
     for (let offset = 0; ; offset += NAMESPACES_PAGE) {

@@ -1,31 +1,14 @@
 import type { Item } from "@langchain/langgraph-checkpoint";
-import type { Email } from "../email.ts";
 import { MnemailError } from "../errors.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
-import type { ConditionalPut, RankedSearch } from "../store/operations.ts";
+import type { RankedSearch } from "../store/operations.ts";
 import type { StoreAccess } from "./access.ts";
-import {
-  cleanContent,
-  type EpisodicMemory,
-  factKey,
-  factPut,
-  type ProposedMemory,
-  pendingKey,
-  pendingPut,
-  pendingRecord,
-  readMemories,
-  supersedePuts,
-  timeToLive,
-  type UserFact,
-} from "./episodic.ts";
-import { CONTENT_LIMIT, daysOf, type MemoryRecord } from "./memory-record.ts";
+import { cleanContent, type EpisodicMemory, factPut, readMemories, supersedePuts, type UserFact } from "./episodic.ts";
+import { CONTENT_LIMIT } from "./memory-record.ts";
 import { type FactSearch, factSearch, recallable } from "./recall.ts";
-import type { Scope } from "./scope.ts";
 import type { Trust } from "./trust.ts";
 
 const ATTEMPTS = 20;
-/** Pending memories that one email can leave: what a flood of them hides is not looked at. */
-const MOST_PENDING = 10;
 
 /** A memory that another took the place of. */
 export interface Superseded {
@@ -41,15 +24,9 @@ export interface Remembered {
   superseded: Superseded[];
 }
 
-/** Another scope than that of the pending memory; `people` take part in the conversation, where that is the scope. */
-export interface OtherScope {
-  scope: Scope;
-  people?: string[];
-}
-
 /**
- * The facts about people and conversations of all users. What the user says is live at once; what a model made of mail
- * is pending until the user approves exactly that. Methods throw MnemailError("store") when the store fails.
+ * The live facts about people and conversations of all users. What the user says is live at once; what a model made of
+ * mail comes by way of `pending.ts`. Methods throw MnemailError("store") when the store fails.
  */
 export class Facts {
   readonly #access: StoreAccess;
@@ -104,9 +81,9 @@ export class Facts {
   async remember(userId: string, fact: UserFact, at: string): Promise<Remembered> {
     const content = checkContent(fact.content);
     const namespaces = userNamespaces(userId);
-    return this.#repeat(userId, async () => {
+    return repeat(this.#access, userId, async () => {
       const put = factPut(namespaces, { ...fact, content }, at);
-      const { existing, others } = await this.#find(namespaces, put.key, fact.supersedes ?? []);
+      const { existing, others } = await findFact(this.#access, namespaces, put.key, fact.supersedes ?? []);
       const isKnown = existing?.value["trust"] === "user";
       const superseded = others.map(toSuperseded);
       const puts = [
@@ -118,123 +95,20 @@ export class Facts {
     });
   }
 
-  /** What models want to remember and the user has not approved, newest first. */
-  async pending(userId: string): Promise<EpisodicMemory[]> {
-    return newestFirst(readMemories(await this.#access.all(userNamespaces(userId).pending)));
-  }
-
   /**
-   * The puts of what a model wants to remember of an email: not what is known, was rejected or waits already, and no
-   * more than ten of one email. What it would supersede has to be there.
-   */
-  async pendingPuts(
-    userId: string,
-    email: Email,
-    proposals: readonly ProposedMemory[],
-    at: string,
-  ): Promise<ConditionalPut[]> {
-    if (proposals.length === 0) return [];
-    const namespaces = userNamespaces(userId);
-    const records = proposals
-      .map((each) => pendingRecord(email, each, at))
-      .filter(({ content }) => content !== "" && content.length <= CONTENT_LIMIT)
-      .slice(0, MOST_PENDING);
-    const waiting = await this.#access.all(namespaces.pending);
-    const read = await this.#access.batch(
-      records.flatMap((record) => [
-        { namespace: namespaces.tombstones, key: pendingKey(record) },
-        { namespace: namespaces.collection, key: factKey(record.content, record.scope) },
-        { namespace: namespaces.collection, key: factKey(record.content) },
-        { namespace: namespaces.collection, key: record.supersedes?.[0] ?? " " },
-      ]),
-    );
-    let room = MOST_PENDING - waiting.filter(({ value }) => value["source"] === email.id).length;
-    const known = new Set(waiting.map(({ key }) => key));
-    return records.flatMap((record, i) => {
-      const [rejected, same, forAll, target] = read.slice(4 * i, 4 * i + 4);
-      const kept: MemoryRecord = { ...record };
-      if (!target) delete kept.supersedes;
-      const put = pendingPut(namespaces, kept);
-      if (rejected || same || forAll || known.has(put.key) || room <= 0) return [];
-      known.add(put.key);
-      room -= 1;
-      return [put];
-    });
-  }
-
-  /**
-   * Approves a pending memory: exactly the text, scope and replacement that its key stands for. It may be recalled from
-   * then on, quoted, as what it is: derived from mail.
+   * Takes a fact back: it is superseded, and nothing takes its place.
    *
-   * @throws MnemailError("input") for a key that nothing waits under, or whose record is not the one it stands for.
+   * @throws MnemailError("input") when the user has no live fact of that key.
    */
-  async approve(userId: string, key: string, at: string, other?: OtherScope): Promise<Remembered> {
+  async retire(userId: string, key: string, at: string): Promise<Superseded> {
     const namespaces = userNamespaces(userId);
-    return this.#repeat(userId, async () => {
-      const { item, record } = await this.#waiting(userId, key);
-      const value: MemoryRecord = { ...record, ...other, approved_at: at };
-      const { content, scope } = value;
-      const target = factKey(content, scope);
-      const { existing, others } = await this.#find(namespaces, target, record.supersedes ?? []);
-      const put = { namespace: namespaces.collection, key: target, value, expected: null, index: ["content"] };
-      const puts: ConditionalPut[] = [
-        { namespace: namespaces.pending, key, value: null, expected: item.value },
-        ...(existing ? [] : [{ ...put, ...timeToLive(daysOf(value)) }]),
-        ...supersedePuts(namespaces, others, { key: target, at }),
-      ];
-      if (!(await this.#access.putIf(puts))) return undefined;
-      return { key: target, content, status: existing ? "known" : "live", superseded: others.map(toSuperseded) };
-    });
-  }
-
-  /**
-   * Rejects a pending memory. Its text is removed; a hash of it stays, so that it is not proposed again.
-   *
-   * @throws MnemailError("input") for a key that nothing waits under.
-   */
-  async reject(userId: string, key: string, at: string): Promise<Superseded> {
-    const namespaces = userNamespaces(userId);
-    return this.#repeat(userId, async () => {
-      const { item, record } = await this.#waiting(userId, key);
-      const puts: ConditionalPut[] = [
-        { namespace: namespaces.pending, key, value: null, expected: item.value },
-        { namespace: namespaces.tombstones, key, value: { kind: "rejected", at }, index: false },
-      ];
-      return (await this.#access.putIf(puts)) ? { key, content: record.content } : undefined;
-    });
-  }
-
-  async #waiting(userId: string, key: string): Promise<{ item: Item; record: MemoryRecord }> {
-    const [item] = await this.#access.batch([{ namespace: userNamespaces(userId).pending, key }]);
-    const [memory] = readMemories(item ? [item] : []);
-    if (!item || !memory) {
-      const hint = `\`mnemail memory pending list --user ${userId}\` prints the ids`;
-      throw new MnemailError("input", `pending memory ${JSON.stringify(key)}: ${userId} has none of that id`, hint);
-    }
-    if (pendingKey(memory.record) === key) return { item, record: memory.record };
-    throw new MnemailError(
-      "input",
-      `pending memory ${key}: its text is not the one that this id stands for, so it was changed by another program`,
-      "reject it with `mnemail memory forget --memory`; nothing was changed",
-    );
-  }
-
-  /** The fact of a key, and those it would take the place of. */
-  async #find(namespaces: UserNamespaces, key: string, supersedes: readonly string[]) {
-    const { collection: namespace } = namespaces;
-    const keys = [...new Set(supersedes)].filter((each) => each !== key);
-    const [existing, ...others] = await this.#access.batch([key, ...keys].map((each) => ({ namespace, key: each })));
-    return { existing: existing ?? undefined, others: others.filter((item) => item !== null) };
-  }
-
-  async #repeat<T>(userId: string, attempt: () => Promise<T | undefined>): Promise<T> {
-    // The turn that learning takes too, so that neither makes the other's conditional puts fail.
-    return this.#access.inTurn(`learn ${userId}`, async () => {
-      for (let tried = 0; tried < ATTEMPTS; tried += 1) {
-        const done = await attempt();
-        if (done !== undefined) return done;
+    return repeat(this.#access, userId, async () => {
+      const [item] = await this.#access.batch([{ namespace: namespaces.collection, key }]);
+      if (item?.value["kind"] !== "fact") {
+        throw new MnemailError("input", `memory ${JSON.stringify(key)}: ${userId} has no fact of that id`);
       }
-      throw new MnemailError("store", `memory changed ${ATTEMPTS} times while it was updated`, "try again");
+      const puts = supersedePuts(namespaces, [item], { key: null, at });
+      return (await this.#access.putIf(puts)) ? toSuperseded(item) : undefined;
     });
   }
 }
@@ -254,13 +128,43 @@ export function checkContent(text: string): string {
   throw new MnemailError("usage", `memory: ${seen}`, "say it in one or two sentences");
 }
 
-function toSuperseded({ key, value }: Item): Superseded {
+/** A memory as one that another took the place of. */
+export function toSuperseded({ key, value }: Item): Superseded {
   return { key, content: String(value["content"] ?? "") };
 }
 
-function newestFirst(memories: EpisodicMemory[]): EpisodicMemory[] {
+/** Memories by the time they were recorded, the newest first. */
+export function newestFirst(memories: EpisodicMemory[]): EpisodicMemory[] {
   return memories.sort((a, b) => {
     const [one, other] = [a.record.at ?? "", b.record.at ?? ""];
     return one < other ? 1 : one > other ? -1 : a.key < b.key ? -1 : Number(a.key > b.key);
+  });
+}
+
+/** The fact of a key, and those it would take the place of. */
+export async function findFact(
+  access: StoreAccess,
+  { collection: namespace }: UserNamespaces,
+  key: string,
+  supersedes: readonly string[],
+) {
+  const keys = [...new Set(supersedes)].filter((each) => each !== key);
+  const [existing, ...others] = await access.batch([key, ...keys].map((each) => ({ namespace, key: each })));
+  return { existing: existing ?? undefined, others: others.filter((item) => item !== null) };
+}
+
+/** Tries a change until nobody else changed what it read. @throws MnemailError("store") after 20 times. */
+export async function repeat<T>(
+  access: StoreAccess,
+  userId: string,
+  attempt: () => Promise<T | undefined>,
+): Promise<T> {
+  // The turn that learning takes too, so that neither makes the other's conditional puts fail.
+  return access.inTurn(`learn ${userId}`, async () => {
+    for (let tried = 0; tried < ATTEMPTS; tried += 1) {
+      const done = await attempt();
+      if (done !== undefined) return done;
+    }
+    throw new MnemailError("store", `memory changed ${ATTEMPTS} times while it was updated`, "try again");
   });
 }

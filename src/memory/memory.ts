@@ -11,6 +11,7 @@ import { Extractions, extractionPut } from "./extractions.ts";
 import { Facts } from "./facts.ts";
 import { foldHead, readLog } from "./history.ts";
 import { Ledger } from "./ledger.ts";
+import { Pending } from "./pending.ts";
 import { initialise, readPrompt, type UserPrompt } from "./procedural.ts";
 import { PROFILE_KEY, type Profile, profileSchema } from "./profile.ts";
 import { recalled, recallSearches } from "./recall.ts";
@@ -71,6 +72,8 @@ export class Memory {
   readonly examples: Examples;
   /** What is known about people and conversations. */
   readonly facts: Facts;
+  /** What models want to remember and users have not approved. */
+  readonly pending: Pending;
   /** The emails whose facts are still to be extracted. */
   readonly extractions: Extractions;
 
@@ -81,6 +84,7 @@ export class Memory {
     this.ledger = new Ledger(this.#access, prompts);
     this.examples = new Examples(this.#access);
     this.facts = new Facts(this.#access);
+    this.pending = new Pending(this.#access);
     this.extractions = new Extractions(this.#access);
   }
 
@@ -151,7 +155,7 @@ export class Memory {
     const at = userNamespaces(userId);
     const { events } = decision;
     const proposed = proposals.map(({ content, supersedes }) => ({ content, supersedes, author: "agent" as const }));
-    const pending = await this.facts.pendingPuts(userId, email, proposed, decision.at);
+    const pending = await this.pending.puts(userId, email, proposed, decision.at);
     await this.#access.batch([
       { namespace: at.decisions, key: email.id, value: decision, index: false },
       { namespace: at.events, key: email.id, value: events.length > 0 ? { events } : null, index: false },

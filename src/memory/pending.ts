@@ -1,0 +1,201 @@
+import type { Item } from "@langchain/langgraph-checkpoint";
+import type { Email } from "../email.ts";
+import { MnemailError } from "../errors.ts";
+import { userNamespaces } from "../store/namespaces.ts";
+import type { ConditionalPut } from "../store/operations.ts";
+import type { StoreAccess } from "./access.ts";
+import {
+  type EpisodicMemory,
+  factKey,
+  type ProposedMemory,
+  pendingKey,
+  pendingPut,
+  pendingRecord,
+  readMemories,
+  supersedePuts,
+  timeToLive,
+} from "./episodic.ts";
+import {
+  checkContent,
+  findFact,
+  newestFirst,
+  type Remembered,
+  repeat,
+  type Superseded,
+  toSuperseded,
+} from "./facts.ts";
+import { CONTENT_LIMIT, daysOf, type MemoryRecord, memoryRecordSchema } from "./memory-record.ts";
+import type { Scope } from "./scope.ts";
+import { leastTrust } from "./trust.ts";
+
+/** Pending memories that one email can leave: what a flood of them hides is not looked at. */
+const MOST_PENDING = 10;
+
+/** Another scope than that of the pending memory; `people` take part in the conversation, where that is the scope. */
+export interface OtherScope {
+  scope: Scope;
+  people?: string[];
+}
+
+/** What a model asks for with the memory tool. */
+export interface MemoryRequest {
+  action: "create" | "update" | "delete";
+  content: string | null;
+  id: string | null;
+}
+
+/**
+ * What models want to remember and the users have not approved: listed, never recalled. Methods throw
+ * MnemailError("store") when the store fails.
+ */
+export class Pending {
+  readonly #access: StoreAccess;
+
+  constructor(access: StoreAccess) {
+    this.#access = access;
+  }
+
+  /** What models want to remember and the user has not approved, newest first. */
+  async list(userId: string): Promise<EpisodicMemory[]> {
+    return newestFirst(readMemories(await this.#access.all(userNamespaces(userId).pending)));
+  }
+
+  /**
+   * The puts of what a model wants to remember of an email: not what is known, was rejected or waits already, and no
+   * more than ten of one email. What it would supersede has to be there.
+   */
+  async puts(
+    userId: string,
+    email: Email,
+    proposals: readonly ProposedMemory[],
+    at: string,
+  ): Promise<ConditionalPut[]> {
+    if (proposals.length === 0) return [];
+    const namespaces = userNamespaces(userId);
+    const records = proposals
+      .map((each) => pendingRecord(email, each, at))
+      .filter(({ content }) => content !== "" && content.length <= CONTENT_LIMIT)
+      .slice(0, MOST_PENDING);
+    const waiting = await this.#access.all(namespaces.pending);
+    const read = await this.#access.batch(
+      records.flatMap((record) => [
+        { namespace: namespaces.tombstones, key: pendingKey(record) },
+        { namespace: namespaces.collection, key: factKey(record.content, record.scope) },
+        { namespace: namespaces.collection, key: factKey(record.content) },
+        { namespace: namespaces.collection, key: record.supersedes?.[0] ?? " " },
+      ]),
+    );
+    let room = MOST_PENDING - waiting.filter(({ value }) => value["source"] === email.id).length;
+    const wordsOf = ({ content, scope }: MemoryRecord) => factKey(content, scope);
+    const known = new Set(readMemories(waiting).map(({ record }) => wordsOf(record)));
+    return records.flatMap((record, i) => {
+      const [rejected, same, forAll, target] = read.slice(4 * i, 4 * i + 4);
+      const kept: MemoryRecord = { ...record };
+      if (target?.value["kind"] !== "fact") delete kept.supersedes;
+      const put = pendingPut(namespaces, kept);
+      if (rejected || same || forAll || known.has(wordsOf(kept)) || room <= 0) return [];
+      known.add(wordsOf(kept));
+      room -= 1;
+      return [put];
+    });
+  }
+
+  /**
+   * Approves a pending memory: exactly the text, scope and replacement that its key stands for. It may be recalled from
+   * then on, quoted, as what it is: derived from mail.
+   *
+   * @throws MnemailError("input") for a key that nothing waits under, or whose record is not the one it stands for.
+   */
+  async approve(userId: string, key: string, at: string, other?: OtherScope): Promise<Remembered> {
+    const namespaces = userNamespaces(userId);
+    return repeat(this.#access, userId, async () => {
+      const { item, record } = await this.#waiting(userId, key);
+      // Approval does not make a stranger's word the user's.
+      const trust = leastTrust("mail", record.trust);
+      const value: MemoryRecord = { ...record, ...other, trust, approved_at: at };
+      const { content, scope } = value;
+      const target = factKey(content, scope);
+      const { existing, others } = await findFact(this.#access, namespaces, target, record.supersedes ?? []);
+      const put = { namespace: namespaces.collection, key: target, value, expected: null, index: ["content"] };
+      const puts: ConditionalPut[] = [
+        { namespace: namespaces.pending, key, value: null, expected: item.value },
+        ...(existing ? [] : [{ ...put, ...timeToLive(daysOf(value)) }]),
+        ...supersedePuts(namespaces, others, { key: target, at }),
+      ];
+      if (!(await this.#access.putIf(puts))) return undefined;
+      return { key: target, content, status: existing ? "known" : "live", superseded: others.map(toSuperseded) };
+    });
+  }
+
+  /**
+   * Rejects a pending memory. Its text is removed; a hash of it stays, so that it is not proposed again.
+   *
+   * @throws MnemailError("input") for a key that nothing waits under.
+   */
+  async reject(userId: string, key: string, at: string): Promise<Superseded> {
+    const namespaces = userNamespaces(userId);
+    return repeat(this.#access, userId, async () => {
+      const { item, record } = await this.#waiting(userId, key);
+      const puts: ConditionalPut[] = [
+        { namespace: namespaces.pending, key, value: null, expected: item.value },
+        { namespace: namespaces.tombstones, key, value: { kind: "rejected", at }, index: false },
+      ];
+      return (await this.#access.putIf(puts)) ? { key, content: record.content } : undefined;
+    });
+  }
+
+  /**
+   * Does what a model asks for in a conversation that holds strangers' words: what it wants to keep waits, for every
+   * email; what is live it can only propose to replace. Returns what became of it, in words for the model.
+   *
+   * @throws MnemailError("usage") for content that is empty or too long.
+   */
+  async propose(userId: string, { action, content, id }: MemoryRequest, at: string): Promise<string> {
+    const namespaces = userNamespaces(userId);
+    const text = action === "delete" ? "" : checkContent(content ?? "");
+    return repeat(this.#access, userId, async () => {
+      const [waiting, live] = await this.#access.batch([
+        { namespace: namespaces.pending, key: id ?? " " },
+        { namespace: namespaces.collection, key: id ?? " " },
+      ]);
+      const isFact = live?.value["kind"] === "fact";
+      if (action === "delete" && isFact) return `Refused: ${id} is remembered, and only the user removes it.`;
+      if (action !== "create" && !waiting && !isFact) return `Refused: there is no memory ${id}.`;
+      const supersedes = waiting ? waiting.value["supersedes"] : isFact ? [id] : undefined;
+      const record = memoryRecordSchema.parse({
+        ...{ content: text || "-", kind: "fact", trust: "mail", author: "agent", at, valid_from: at },
+        ...(waiting ? { scope: waiting.value["scope"], person: waiting.value["person"] } : {}),
+        ...(waiting ? { source: waiting.value["source"] } : {}),
+        ...(supersedes === undefined ? {} : { supersedes }),
+      });
+      const put = pendingPut(namespaces, record);
+      const gone = waiting && waiting.key !== put.key ? [waiting] : [];
+      const puts: ConditionalPut[] = gone.map(({ namespace, key, value }) => ({
+        ...{ namespace, key, value: null },
+        expected: value,
+      }));
+      if (action !== "delete") {
+        const [rejected] = await this.#access.batch([{ namespace: namespaces.tombstones, key: put.key }]);
+        if (rejected) return "Refused: the user rejected that before.";
+        puts.push(put);
+      }
+      if (puts.length > 0 && !(await this.#access.putIf(puts))) return undefined;
+      return action === "delete" ? `deleted memory ${id}` : `proposed memory ${put.key}, for the user to approve`;
+    });
+  }
+
+  async #waiting(userId: string, key: string): Promise<{ item: Item; record: MemoryRecord }> {
+    const [item] = await this.#access.batch([{ namespace: userNamespaces(userId).pending, key }]);
+    const [memory] = readMemories(item ? [item] : []);
+    if (!item || !memory) {
+      const hint = `\`mnemail memory pending list --user ${userId}\` prints the ids`;
+      throw new MnemailError("input", `pending memory ${JSON.stringify(key)}: ${userId} has none of that id`, hint);
+    }
+    if (pendingKey(memory.record) === key) return { item, record: memory.record };
+    throw new MnemailError(
+      "input",
+      `pending memory ${key}: its text is not the one that this id stands for, so it was changed by another program`,
+      "reject it with `mnemail memory forget --memory`; nothing was changed",
+    );
+  }
+}
