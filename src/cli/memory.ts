@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { UserMemory } from "../memory/memory.ts";
+import type { MemoryRecord } from "../memory/memory-record.ts";
 import { printJson, shorten } from "./output.ts";
 import { plural } from "./progress.ts";
+import { renderScope } from "./remember.ts";
 import { openMemory } from "./session.ts";
 
 const optionsSchema = z.object({ user: z.string(), json: z.boolean().default(false) });
@@ -13,10 +15,15 @@ export async function showMemory(rawOptions: unknown): Promise<number> {
   const memory = await opened.memory.readAll(user);
   const { ledger } = opened.memory;
   const proposed = (await ledger.proposals(user)).length;
+  const superseded = await opened.memory.facts.superseded(user);
   const waiting = (await ledger.unlearnt(user)).map(({ id, kind, at }) => ({ key: id, kind, at }));
-  if (json) printJson({ user, ...asJson(memory), proposed, waiting });
-  else {
+  if (json) {
+    const old = superseded.map(({ key, record }) => ({ key, ...record }));
+    printJson({ user, ...asJson(memory), superseded: old, proposed, waiting });
+  } else {
     console.log(render(user, memory, proposed));
+    if (superseded.length > 0) console.log("\nNo longer true, and not used");
+    for (const { key, record } of superseded) console.log(`  [${shorten(key)}] ${shorten(record.content, 2_000)}`);
     if (waiting.length > 0) console.log("\nFeedback that waits for `mnemail feedback --retry`");
     for (const { key, kind, at } of waiting) console.log(`  [${shorten(key)}] ${kind}, ${at}`);
   }
@@ -31,6 +38,15 @@ function asJson({ procedural, semantic, episodic }: UserMemory) {
   };
 }
 
+/** Whose word a fact is and for which mail it is recalled; exchanges say it themselves. */
+function renderOrigin({ kind, trust, person, scope }: MemoryRecord, status: "active" | "pending"): string {
+  const from = `from mail of ${shorten(person ?? "a stranger")}`;
+  if (status === "pending") return ` (pending, ${from}: not used)`;
+  if (kind === "conversation") return "";
+  const where = scope === "all" ? "" : `, for ${renderScope(scope)}`;
+  return trust === "user" ? (where === "" ? "" : ` (${where.slice(2)})`) : ` (${from}, approved${where})`;
+}
+
 function render(user: string, { procedural, semantic, episodic }: UserMemory, waiting: number): string {
   const rules = procedural.flatMap(({ name, version, rules }) => [
     `  ${name}, version ${version}${rules.length === 0 ? ": no rules learnt" : ":"}`,
@@ -41,8 +57,7 @@ function render(user: string, { procedural, semantic, episodic }: UserMemory, wa
       `  [${shorten(key)}] ${record.label}: ${shorten(record.email.subject)} (${shorten(record.email.from)})`,
   );
   const memories = episodic.map(
-    ({ key, status, record }) =>
-      `  [${shorten(key)}] ${shorten(record.content, 2_000)}${status === "pending" ? ` (pending, from mail of ${shorten(record.person ?? "a stranger")}: not used)` : ""}`,
+    ({ key, status, record }) => `  [${shorten(key)}] ${shorten(record.content, 2_000)}${renderOrigin(record, status)}`,
   );
   return [
     `Memory of ${user}`,

@@ -33,7 +33,7 @@ export async function approvePending(rawOptions: unknown): Promise<number> {
   encodeUserId(user);
   await using assistant = await openSession(loadConfig());
   const { facts, pending } = assistant.memory;
-  return forEach(ids, json, async (id) => {
+  return await forEach(ids, json, async (id) => {
     const other = scope === undefined ? undefined : await otherScope(assistant.memory, user, id, scope);
     const kept = await pending.approve(user, id, new Date().toISOString(), other);
     const record = await facts.find(user, kept.key);
@@ -47,7 +47,7 @@ export async function rejectPending(rawOptions: unknown): Promise<number> {
   const { user, ids, json } = rejectSchema.parse(rawOptions);
   encodeUserId(user);
   await using opened = await openMemory();
-  return forEach(ids, json, async (id) => {
+  return await forEach(ids, json, async (id) => {
     const { content } = await opened.memory.pending.reject(user, id, new Date().toISOString());
     return json ? { id, status: "rejected" } : `rejected: ${shorten(content, 400)}`;
   });
