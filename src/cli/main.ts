@@ -7,6 +7,7 @@ import { addEpisodicCommands } from "./episodic-commands.ts";
 import { addFeedbackCommands } from "./feedback-commands.ts";
 import { addMemoryCommands } from "./memory-commands.ts";
 import { note } from "./output.ts";
+import { addThreadCommands } from "./thread-commands.ts";
 
 // Each command imports its own work when it runs, so that `--help` loads no LangChain module.
 
@@ -51,6 +52,7 @@ program
 
 addFeedbackCommands(program, { user, json });
 addMemoryCommands(program, { user, json });
+addThreadCommands(program, { user, json });
 addEpisodicCommands(program, { user, json });
 
 program

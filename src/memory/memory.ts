@@ -13,7 +13,7 @@ import { foldHead, readLog } from "./history.ts";
 import { Ledger } from "./ledger.ts";
 import { Pending } from "./pending.ts";
 import { initialise, readPrompt, type UserPrompt } from "./procedural.ts";
-import { PROFILE_KEY, type Profile, profileSchema } from "./profile.ts";
+import { PROFILE_KEY, type Profile, readProfile } from "./profile.ts";
 import { recalled, recallSearches } from "./recall.ts";
 import {
   type DecisionRecord,
@@ -109,7 +109,7 @@ export class Memory {
       email: distinguish(email, decided?.value),
       prompts: { ignore: latest(ignore), notify: latest(notify), respond: latest(respond) },
       examples: chooseExamples(email, found),
-      profile: this.#parseProfile(profile?.value),
+      profile: readProfile(profile?.value),
     };
   }
 
@@ -128,7 +128,7 @@ export class Memory {
     return {
       instructions: latest(instructions),
       memories: recalled(email, [facts, conversations]),
-      profile: this.#parseProfile(profile?.value),
+      profile: readProfile(profile?.value),
     };
   }
 
@@ -139,7 +139,7 @@ export class Memory {
     const items = await this.#access.all(at.events);
     const others = items.filter(({ key }) => key !== emailId);
     const proposed = others.flatMap(({ value }) => proposedEventsSchema.safeParse(value).data?.events ?? []);
-    return { profile: this.#parseProfile(profile?.value), proposed };
+    return { profile: readProfile(profile?.value), proposed };
   }
 
   /**
@@ -177,7 +177,7 @@ export class Memory {
     const at = userNamespaces(userId);
     const [profile] = await this.#access.batch([{ namespace: at.profile, key: PROFILE_KEY }]);
     return {
-      profile: this.#parseProfile(profile?.value),
+      profile: readProfile(profile?.value),
       emails: await readReplays(this.#access, this.examples, { ...options, userId }),
     };
   }
@@ -238,11 +238,6 @@ export class Memory {
     await this.#access
       .putIf(puts)
       .catch((error: unknown) => this.#warn(`the default prompts cannot be written: ${renderError(error)}`));
-  }
-
-  #parseProfile(value: unknown): Profile {
-    const profile = profileSchema.safeParse(value ?? {});
-    return profile.success ? profile.data : profileSchema.parse({});
   }
 }
 

@@ -1,10 +1,11 @@
 import { MnemailError } from "../errors.ts";
+import { hashText } from "../prompts.ts";
 
 /** The root label of everything Mnemail keeps about a user except the four prompts. */
 const ROOT = "email_assistant";
 
 const RESERVED_ROOTS = ["langgraph", ROOT];
-const USER_ID_LIMIT = 512;
+const ID_LIMIT = 512;
 /** Namespace syntax, control characters and lone surrogates (`u` mode sees pairs as one character). */
 const ESCAPED = /[.=:*\p{Cc}\p{Cs}]/gu;
 
@@ -19,8 +20,8 @@ export function encodeUserId(userId: string): string {
   if (userId.trim() === "") {
     throw new MnemailError("usage", "user id: saw an empty one; expected an id such as alice@example.com");
   }
-  if (userId.length > USER_ID_LIMIT) {
-    throw new MnemailError("usage", `user id: saw ${userId.length} characters; at most ${USER_ID_LIMIT} are allowed`);
+  if (userId.length > ID_LIMIT) {
+    throw new MnemailError("usage", `user id: saw ${userId.length} characters; at most ${ID_LIMIT} are allowed`);
   }
   const label = userId.replace(ESCAPED, escapeCodeUnit);
   return RESERVED_ROOTS.includes(label) ? `${escapeCodeUnit(label.charAt(0))}${label.slice(1)}` : label;
@@ -108,4 +109,18 @@ export interface UserRoots {
 export function userRoots(userId: string): UserRoots {
   const label = encodeUserId(userId);
   return { prompts: [label], memory: [ROOT, label] };
+}
+
+/**
+ * Where the temporary data of one thread of a user is kept. The label of a thread is its id, encoded as a user id is; of
+ * an id of more than 512 characters, which a Message-ID can be, its hash.
+ *
+ * @throws MnemailError("usage") for an empty thread id, and as {@link encodeUserId} for the user's.
+ */
+export function threadNamespace(userId: string, threadId: string): string[] {
+  if (threadId === "") throw new MnemailError("usage", "thread id: saw an empty one; expected the id of a thread");
+  // No encoded id begins so: an = stands before hexadecimal digits or u only.
+  const label =
+    threadId.length > ID_LIMIT ? `=sha256-${hashText(threadId, 64)}` : threadId.replace(ESCAPED, escapeCodeUnit);
+  return [...userNamespaces(userId).temporary, label];
 }

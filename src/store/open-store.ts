@@ -1,8 +1,9 @@
-import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
+import { existsSync } from "node:fs";
 import type { StoreConfig } from "../store-config.ts";
 import type { StoreIndex } from "./embedder.ts";
 import { MnemailStore } from "./mnemail-store.ts";
 import type { RowDriver } from "./row-driver.ts";
+import type { ThreadSource } from "./threads.ts";
 import type { SearchLanguage } from "./tokens.ts";
 
 /**
@@ -39,9 +40,7 @@ async function openDriver(
 }
 
 /** A checkpointer with what was opened for it. */
-export interface OpenCheckpointer extends AsyncDisposable {
-  checkpointer: BaseCheckpointSaver;
-}
+export interface OpenCheckpointer extends ThreadSource, AsyncDisposable {}
 
 /**
  * Opens LangGraph's checkpointer of the same setting: for SQLite in a file beside the store's, so that checkpoints do
@@ -56,24 +55,50 @@ export async function openCheckpointer(
   switch (config.backend) {
     case "memory": {
       const { MemorySaver } = await import("@langchain/langgraph-checkpoint");
-      return { checkpointer: new MemorySaver(), [Symbol.asyncDispose]: async () => {} };
+      const { threadIdsOf } = await import("./threads.ts");
+      const checkpointer = new MemorySaver();
+      const threadIds = (userId: string) => threadIdsOf(checkpointer, userId);
+      return { checkpointer, threadIds, [Symbol.asyncDispose]: async () => {} };
     }
     case "sqlite": {
       const { checkpointPath, openSqliteCheckpointer } = await import("./sqlite-checkpointer.ts");
-      const { checkpointer, close } = await openSqliteCheckpointer(checkpointPath(config.path));
-      return { checkpointer, [Symbol.asyncDispose]: async () => close() };
+      const { close, ...opened } = await openSqliteCheckpointer(checkpointPath(config.path));
+      return { ...opened, [Symbol.asyncDispose]: async () => close() };
     }
     case "postgres": {
-      const { openPostgresCheckpointer } = await import("./postgres-checkpointer.ts");
+      const { openPostgresCheckpointer, threadIdsOnPostgres } = await import("./postgres-checkpointer.ts");
       const { openPostgresPool, withRetry } = await import("./postgres-pool.ts");
       const pool = openPostgresPool(config, options.warn);
       try {
         const checkpointer = await withRetry(config, () => openPostgresCheckpointer(pool));
-        return { checkpointer, [Symbol.asyncDispose]: () => pool.end() };
+        const threadIds = (userId: string) => withRetry(config, () => threadIdsOnPostgres(pool, userId));
+        return { checkpointer, threadIds, [Symbol.asyncDispose]: () => pool.end() };
       } catch (error) {
         await pool.end();
         throw error;
       }
     }
+  }
+}
+
+/**
+ * Whether threads were ever kept by this setting, so that looking at them makes no file and no table. What `memory:`
+ * keeps is never there before it was opened.
+ *
+ * @throws MnemailError("store") with one line that names the place.
+ */
+export async function hasThreads(config: StoreConfig, warn?: (line: string) => void): Promise<boolean> {
+  if (config.backend === "memory") return false;
+  if (config.backend === "sqlite") {
+    const { checkpointPath } = await import("./sqlite-checkpointer.ts");
+    return existsSync(checkpointPath(config.path));
+  }
+  const { hasCheckpointTables } = await import("./postgres-checkpointer.ts");
+  const { openPostgresPool, withRetry } = await import("./postgres-pool.ts");
+  const pool = openPostgresPool(config, warn);
+  try {
+    return await withRetry(config, () => hasCheckpointTables(pool));
+  } finally {
+    await pool.end();
   }
 }

@@ -2,11 +2,22 @@ import { format, parse } from "node:path";
 import { type BaseCheckpointSaver, MemorySaver, type SerializerProtocol } from "@langchain/langgraph-checkpoint";
 import { SqliteSaver } from "@langchain/langgraph-checkpoint-sqlite";
 import Database from "libsql";
+import { z } from "zod";
 import { enterWal, prepareFile, storeError } from "./sqlite-file.ts";
 
 const BUSY_TIMEOUT_MS = 5_000;
 /** The type under which bytes are written. */
 const BASE64 = "base64";
+
+// The newest checkpoint of each thread holds its state as JSON (SqliteSaver of langgraph-checkpoint-sqlite).
+const THREADS_OF_USER = `
+SELECT newest.thread_id FROM (
+  SELECT thread_id, max(checkpoint_id) AS checkpoint_id FROM checkpoints WHERE checkpoint_ns = '' GROUP BY thread_id
+) AS newest JOIN checkpoints USING (thread_id, checkpoint_id)
+WHERE checkpoint_ns = '' AND CASE WHEN json_valid(CAST(checkpoint AS TEXT))
+  THEN json_extract(CAST(checkpoint AS TEXT), '$.channel_values.user_id') = ? END
+ORDER BY newest.checkpoint_id DESC`;
+const threadRowsSchema = z.array(z.tuple([z.string()]));
 
 /** Names the file of the checkpoints beside a store's: `memory.db` → `memory.checkpoints.db`. */
 export function checkpointPath(storePath: string): string {
@@ -16,12 +27,14 @@ export function checkpointPath(storePath: string): string {
 
 /**
  * Opens LangGraph's SqliteSaver on a file of its own, made for this user's eyes only. Several processes may use it.
+ * `threadIds` names the threads of a user, the one with the newest checkpoint first, without reading them.
  *
  * @throws MnemailError("store") when the file cannot be opened, written or is not a healthy database.
  */
 export async function openSqliteCheckpointer(
   path: string,
-): Promise<{ checkpointer: BaseCheckpointSaver; close(): void }> {
+): Promise<{ checkpointer: BaseCheckpointSaver; threadIds(userId: string): Promise<string[]>; close(): void }> {
+  const place = { path, busyTimeoutMs: BUSY_TIMEOUT_MS };
   let database: Database.Database | undefined;
   try {
     prepareFile(path);
@@ -32,10 +45,17 @@ export async function openSqliteCheckpointer(
     // It makes its tables when it is first used.
     await checkpointer.getTuple({ configurable: { thread_id: "" } });
     const opened = database;
-    return { checkpointer, close: () => opened.close() };
+    const threadIds = async (userId: string) => {
+      try {
+        return threadRowsSchema.parse(opened.prepare(THREADS_OF_USER).raw().all(userId)).flat();
+      } catch (error) {
+        throw storeError(place, error);
+      }
+    };
+    return { checkpointer, threadIds, close: () => opened.close() };
   } catch (error) {
     database?.close();
-    throw storeError({ path, busyTimeoutMs: BUSY_TIMEOUT_MS }, error);
+    throw storeError(place, error);
   }
 }
 
