@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -59,7 +60,7 @@ async function runPrograms(text: string, expressions: readonly string[]): Promis
   const { PATH = "" } = process.env;
   return Promise.all(
     expressions.map(async (expression, i) => {
-      const path = join(process.cwd(), `program-of-the-docs-${i}.ts`);
+      const path = join(process.cwd(), `program-of-the-docs-${randomUUID()}.ts`);
       writeFileSync(path, `${programs[i]}\nconsole.log(JSON.stringify(${expression}));`);
       const loader = ["--import", import.meta.resolve("tsx"), path];
       const run = promisify(execFile)(process.execPath, loader, { env: { PATH } });
@@ -68,6 +69,29 @@ async function runPrograms(text: string, expressions: readonly string[]): Promis
     }),
   );
 }
+
+test("the commands of docs/episodic-memory.md work one after the other, and show what it says", async () => {
+  using folder = temporaryFolder();
+  const lines = commandsOf(readFileSync("docs/episodic-memory.md", "utf8"));
+  expect(lines.filter((each) => !each.startsWith(CLI))).toEqual([]);
+  const outputs = await runAll(lines, folder);
+  const printed = (part: string) => outputs[lines.findIndex((line) => line.includes(part))] ?? "";
+  expect(printed("afternoons")).toMatch(/^remembered [\s\S]*instead of \[fact-\w+\]: Marit prefers mornings\./);
+  expect(printed("--thread")).toMatch(/recalled for the conversation /);
+  expect(printed("audit of the gates")).toMatch(/^remembered \(fact-\w+\): The audit of the gates is in April\./);
+  expect(printed("memory show")).toMatch(/No longer true, and not used\n.*Marit prefers mornings/);
+  expect(printed("pending list")).toMatch(/I am on leave every Friday[\s\S]*approve or reject by id/);
+  expect(printed("pending approve")).toMatch(/^approved \[fact-\w+\]: I am on leave every Friday/);
+  expect(printed("--dry-run")).toContain("Marit prefers");
+  expect(outputs[lines.findLastIndex((line) => line.includes("memory forget"))]).toMatch(/Marit prefers/);
+  expect(printed("threads list")).toMatch(/^no threads of/);
+  expect(printed("profile show")).toMatch(/Nora Lindqvist, Fjordlys/);
+});
+
+test("the program of docs/episodic-memory.md runs as it stands", async () => {
+  const [found] = await runPrograms(readFileSync("docs/episodic-memory.md", "utf8"), ["JSON.parse(found)"]);
+  expect(found).toMatchObject([{ content: "Marit prefers mornings.", trust: "user" }]);
+});
 
 test("the programs of docs/memory.md run as they stand", async () => {
   const printed = await runPrograms(readFileSync("docs/memory.md", "utf8"), ["receipt", "improved"]);
@@ -97,8 +121,9 @@ describe("the README", () => {
     using folder = temporaryFolder();
     const outputs = await runAll(commands, folder);
     expect(outputs[0]).toContain("36 emails: 10 ignore, 11 notify, 15 respond, 0 failed");
-    expect(outputs[3]).toContain("Always sign my emails with Nora L.");
-    expect(JSON.parse(outputs[4] ?? "")).toMatchObject({ label: "ignore", memories: [{ kind: "semantic" }] });
+    expect(outputs[4]).toContain("I am on leave every Friday");
+    expect(outputs[5]).toContain("Always sign my emails with Nora L.");
+    expect(JSON.parse(outputs[6] ?? "")).toMatchObject({ label: "ignore", memories: [{ kind: "semantic" }] });
   });
 
   test("its program runs as it stands", async () => {

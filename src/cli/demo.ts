@@ -75,6 +75,7 @@ export async function demo(): Promise<number> {
   console.log(`
 Try next:
   npm run -s mnemail -- memory show --user ${NORA}
+  npm run -s mnemail -- memory pending list --user ${NORA}
   npm run -s mnemail -- feedback --user ${NORA} "Ignore emails from noreply@pakkeruta.example"
   npm run -s mnemail -- run --user YOU --inbox FOLDER_OF_EML_FILES --drafts
   OPENAI_API_KEY=… npm run demo     # with a real model`);

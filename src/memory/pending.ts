@@ -1,6 +1,7 @@
 import type { Item } from "@langchain/langgraph-checkpoint";
 import type { Email } from "../email.ts";
 import { MnemailError } from "../errors.ts";
+import { hashText } from "../prompts.ts";
 import { userNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut } from "../store/operations.ts";
 import type { StoreAccess } from "./access.ts";
@@ -192,6 +193,11 @@ export class Pending {
       throw new MnemailError("input", `pending memory ${JSON.stringify(key)}: ${userId} has none of that id`, hint);
     }
     if (pendingKey(memory.record) === key) return { item, record: memory.record };
+    // Before there were scopes, the key was of the email and the text.
+    const { record } = memory;
+    if (item.value["scope"] === undefined && key === `pending-${hashText(`${record.source}${record.content}`)}`) {
+      return { item, record: { ...record, scope: `person:${record.person ?? "nobody"}` } };
+    }
     throw new MnemailError(
       "input",
       `pending memory ${key}: its text is not the one that this id stands for, so it was changed by another program`,

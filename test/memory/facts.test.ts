@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { Memory } from "../../src/memory/memory.ts";
 import { estimateTokens, renderMemories } from "../../src/memory/recall.ts";
 import { parseScope, participants } from "../../src/memory/scope.ts";
-import { loadPrompts } from "../../src/prompts.ts";
+import { hashText, loadPrompts } from "../../src/prompts.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { userNamespaces } from "../../src/store/namespaces.ts";
@@ -216,6 +216,16 @@ describe.each(STORES)("on %s", (_, openStore) => {
       await store.put(pending, waiting?.key ?? "", { ...waiting?.record, trust: "user" });
       const { key } = await memory.pending.approve(ANA, waiting?.key ?? "", LATER);
       expect((await memory.facts.find(ANA, key))?.record.trust).toBe("mail");
+    });
+
+    test("can be approved where it was kept before there were scopes", async () => {
+      const { store, memory } = await open();
+      const old = { content: "Tom leads the harbour project", kind: "fact", trust: "mail", person: "tom@work.example" };
+      const key = `pending-${hashText(`t1${old.content}`)}`;
+      await store.put(userNamespaces(ANA).pending, key, { ...old, source: "t1", at: AT });
+      await memory.pending.approve(ANA, key, LATER);
+      expect(await recalled(memory)).toEqual(["Tom leads the harbour project"]);
+      expect(await recalled(memory, email({ from: "eve@evil.example", body: "the harbour" }))).toEqual([]);
     });
 
     test("does not come back when it was rejected, and leaves no text", async () => {
