@@ -11,23 +11,46 @@
  * Triage, the first that applies: the last label rule that matches; the nearest example, when near enough; the
  *   signs of bulk mail add up; an automated sender; a request or a direct question; else notify.
  * Answer: when a meeting is asked for, check the calendar, then propose the first free time in it and write; else
- *   write at once. "Please remember|note that FACT" in the email is proposed to memory.
+ *   write at once. "Please remember|note that FACT" in the email is proposed to memory. It is signed by the last sign
+ *   rule, else by the line "Signature: NAME" below "# The person you work for".
  * Learn (`learn.ts`), in at most three operations, each on a target of the answer's schema (one that is not there
- *   becomes the first but memory). Words of the user, where there are any, decide alone:
+ *   becomes the first but memory). What is listed for memory is a fact, even where it reads like a rule. Words of the
+ *   user, where there are any, decide alone:
  *   - thanks or praise alone: nothing;  forget|drop|remove|delete the rule "TEXT"|TEXT: retires it, or nothing;
+ *   - forget that|forget: FACT: retires the fact of these words, or nothing;
  *   - a label rule is added to its label's prompt, and rules with its condition and another label are retired;
  *     a sign rule replaces the last one, or is added to the instructions; sentences that are all such rules are
  *     learnt one by one;
- *   - words of style are added to the instructions, a statement to memory, all else to the prompt it names or the
- *     instructions.
+ *   - words of style are added to the instructions, a statement to memory (in the place of the first fact that it
+ *     contradicts), all else to the prompt it names or the instructions.
  *   Of an edit alone, "Sign emails with NAME" is added for a closing with a name of one to four capitalised words
  *   (Best,|Regards,|Kind regards,|Cheers,|Thanks, NAME, on one line or two), or for the last line, when it is a name
  *   of two words or more; else nothing.
+ * Extract (`remember.ts`): the first three sentences of the sender's own text that begin (after a greeting, "Also",
+ *   "By the way" or the like) in one of these ways, are no question, and neither hold "please remember|note that" nor
+ *   repeat what another says after it:
+ *   - I prefer ...;  I am on leave|away|out of office|travelling ...;  I am now|the new ...;  I [have] moved to ...;
+ *     I work at|for|in ...;  I no longer work at|for|in|on ...;  I do not work on ...;  Please call me NAME;
+ *     My [new] number|address|role|title|manager|assistant is ...;  From DATE on, I ...
+ *   Said of the sender by name; where the rest says I, my, we, you or the like, and after DATE: NAME wrote: "SENTENCE".
+ *   What a listed memory says already is left out; the first that it contradicts is superseded.
+ * Reconcile, and all that contradicts: two sentences that are the same up to a verb of one value (`words.ts`), and not
+ *   behind it; or that are the same but for a "no longer" in one. Case, a final period and "Remember that" do not count.
  */
 import { contentWords } from "./embedding.ts";
 import { learn } from "./learn.ts";
 import { firstFreeTime, wantedDays, wantedMinutes } from "./meeting-days.ts";
-import { type Label, type Mail, oneLine, readBlocks, readMail, sentences, textsOf } from "./prompt-reader.ts";
+import {
+  type Label,
+  type Mail,
+  oneLine,
+  readBlocks,
+  readMail,
+  readSignature,
+  sentences,
+  textsOf,
+} from "./prompt-reader.ts";
+import { extract, factsAskedFor, reconcile } from "./remember.ts";
 import { matches, type ReadRule, rulesOf, unknownRules } from "./rules.ts";
 import type { Answer, ChatRequest } from "./wire.ts";
 import {
@@ -48,10 +71,18 @@ export const NOT_UNDERSTOOD: Answer = {
   calls: [],
 };
 
+/** What answers the requests for JSON, by the name of their schema. */
+const STRUCTURED = new Map<string, (request: ChatRequest) => object>([
+  ["triage", triage],
+  ["learn", learn],
+  ["extract", extract],
+  ["reconcile", reconcile],
+]);
+
 /** Answers one request by the grammar above; the same request always gives the same answer. */
 export function answer(request: ChatRequest): Answer {
-  if (request.format?.name === "triage") return { content: JSON.stringify(triage(request)), calls: [] };
-  if (request.format?.name === "learn") return { content: JSON.stringify(learn(request)), calls: [] };
+  const asJson = STRUCTURED.get(request.format?.name ?? "");
+  if (asJson) return { content: JSON.stringify(asJson(request)), calls: [] };
   return (request.tools.has("write_email") ? respond(request) : undefined) ?? NOT_UNDERSTOOD;
 }
 
@@ -126,15 +157,10 @@ function respond(request: ChatRequest): Answer | undefined {
   const start = now && calendar !== undefined ? firstFreeTime(calendar, minutes, now) : undefined;
   const topic = mail.subject.replace(/^(?:(?:re|fwd?)\s*:\s*)+/i, "");
   const meeting = { title: topic || "Meeting", attendees: [mail.address], start, duration_minutes: minutes };
-  const facts = sentences(mail.own).flatMap(
-    (each) => /\bplease (?:remember|note) that (.{1,500})/i.exec(each)?.[1]?.replace(/[.!]+$/, "") ?? [],
-  );
+  const asked = factsAskedFor(mail).slice(0, 3);
   const calls: Answer["calls"] = [
     ...(start ? [{ name: "schedule_meeting", args: meeting }] : []),
-    ...facts.slice(0, 3).map((content) => ({
-      name: "manage_memory",
-      args: { content, action: "create", id: null },
-    })),
+    ...asked.map((content) => ({ name: "manage_memory", args: { content, action: "create", id: null } })),
   ].filter(({ name }) => tools.has(name) && !results.has(name));
   const next = start
     ? `I propose ${start.replace("T", " at ")}, for ${minutes} minutes.`
@@ -147,7 +173,8 @@ function respond(request: ChatRequest): Answer | undefined {
   const memories = blocks.find(({ tag }) => tag === "memories")?.lines.length ?? 0;
   const rules = rulesOf(request);
   const note = `${NOTE}${unknownRules(rules, " [rules not understood: ", "]")}${memories > 0 ? ` [memories shown: ${memories}]` : ""}`;
-  const sign = rules.flatMap(({ rule }) => (rule && "sign" in rule ? [rule.sign] : [])).at(-1);
+  const taught = rules.flatMap(({ rule }) => (rule && "sign" in rule ? [rule.sign] : [])).at(-1);
+  const sign = taught ?? textsOf(request, "system").map(readSignature).find(Boolean);
   const closing = sign === undefined ? "Best regards" : `Best regards,\n${sign}`;
   const body = `${greeting(mail.name)}\n\nThank you for your message${topic ? ` about "${topic}"` : ""}. ${next}\n\n${closing}\n\n${note}`;
   calls.push({ name: "write_email", args: { to: mail.address, subject, body } });

@@ -1,4 +1,5 @@
-import { oneLine, readBlocks, sentences, textsOf } from "./prompt-reader.ts";
+import { oneLine, readBlocks, readListed, sentences, textsOf } from "./prompt-reader.ts";
+import { contradicts, plainFact } from "./remember.ts";
 import { parseRule, type Rule, sameCondition, unquote } from "./rules.ts";
 import type { ChatRequest } from "./wire.ts";
 import { FACT, PRAISE, STYLE, WITH_PRAISE } from "./words.ts";
@@ -19,7 +20,14 @@ interface KnownRule {
   rule: Rule | undefined;
 }
 
+/** What the user taught before. Facts are apart: one may read like a rule, and is none. */
+interface Known {
+  rules: readonly KnownRule[];
+  facts: readonly { id: string; text: string }[];
+}
+
 const MOST_OPERATIONS = 3;
+const FORGET_FACT = /^(?:please,? )?forget(?: that|:) (.+)$/i;
 const FORGET = /^(?:please,? )?(?:forget|drop|remove|delete) the rule:? (.+)$/i;
 /** A closing on a line of its own, or the one word by which a draft's closing was changed: "Kind". */
 const CLOSING = /^(?:best|cheers|thanks|kind|warm|(?:(?:best|kind|warm) )?(?:regards|wishes)),?$/i;
@@ -33,9 +41,13 @@ const NO_NAME = /^(?:best|cheers|thanks?|kind|warm|regards|wishes|dear|hello|hi|
 export function learn(request: ChatRequest): { operations: Operation[] } {
   const blocks = readBlocks(textsOf(request, "user").at(-1) ?? "");
   const lines = (tag: string) => blocks.filter((block) => block.tag === tag).flatMap((block) => block.lines);
-  const known = blocks
+  const listed = blocks
     .filter(({ tag }) => tag === "rules")
-    .flatMap(({ prompt = "", lines }) => readKnown(prompt, lines));
+    .flatMap(({ prompt = "", lines }) => readListed(lines).map((each) => ({ ...each, prompt })));
+  const known: Known = {
+    rules: listed.filter(({ prompt }) => prompt !== "memory").map((each) => ({ ...each, rule: parseRule(each.text) })),
+    facts: listed.filter(({ prompt }) => prompt === "memory"),
+  };
   const feedback = lines("feedback").join("\n").trim();
   const found = feedback === "" ? learnFromEdit(lines("edit")) : learnFromWords(feedback, known);
   const targets = targetsOf(request);
@@ -44,14 +56,7 @@ export function learn(request: ChatRequest): { operations: Operation[] } {
   return { operations: found.map((each) => ({ ...each, target: asTarget(each.target) })) };
 }
 
-function readKnown(prompt: string, lines: readonly string[]): KnownRule[] {
-  return lines.flatMap((line) => {
-    const [, id, text] = /^\[([^\]]+)\] (.+)$/.exec(line) ?? [];
-    return id === undefined || text === undefined ? [] : [{ id, prompt, text, rule: parseRule(text) }];
-  });
-}
-
-function learnFromWords(feedback: string, known: readonly KnownRule[]): Operation[] {
+function learnFromWords(feedback: string, known: Known): Operation[] {
   if (isPraise(feedback)) return [];
   const said = sentences(feedback);
   const areRules = said.length <= MOST_OPERATIONS && said.every((sentence) => parseRule(sentence) !== undefined);
@@ -59,8 +64,8 @@ function learnFromWords(feedback: string, known: readonly KnownRule[]): Operatio
     const found: Operation[] = [];
     for (const sentence of said) {
       // A known rule gives way to one sentence only.
-      const left = known.filter(({ id }) => !found.some(({ rule }) => rule === id));
-      found.push(...learnOne(asItStands(sentence, feedback), left));
+      const rules = known.rules.filter(({ id }) => !found.some(({ rule }) => rule === id));
+      found.push(...learnOne(asItStands(sentence, feedback), { ...known, rules }));
     }
     if (found.length <= MOST_OPERATIONS) return found;
   }
@@ -79,24 +84,33 @@ function asItStands(sentence: string, text: string): string {
   return new RegExp(words.join("\\s+")).exec(text)?.[0] ?? sentence;
 }
 
-function learnOne(evidence: string, known: readonly KnownRule[]): Operation[] {
+function learnOne(evidence: string, { rules, facts }: Known): Operation[] {
   const text = oneLine(evidence);
+  const untrue = FORGET_FACT.exec(text)?.[1];
+  if (untrue !== undefined) {
+    const words = [untrue, unquote(untrue.replace(/\.$/, ""))].map(plainFact);
+    const old = facts.find((each) => words.includes(plainFact(each.text)));
+    return old ? [{ target: "memory", action: "retire", rule: old.id, text: null, evidence }] : [];
+  }
   const forgotten = FORGET.exec(text)?.[1];
   if (forgotten !== undefined) {
     const words = [forgotten, unquote(forgotten.replace(/\.$/, ""))].map(plain);
-    const old = known.find((each) => words.includes(plain(each.text)));
+    const old = rules.find((each) => words.includes(plain(each.text)));
     return old ? [{ target: old.prompt, action: "retire", rule: old.id, text: null, evidence }] : [];
   }
   const rule = parseRule(text);
   const added: Operation = { target: targetOf(text, rule), action: "add", rule: null, text, evidence };
-  if (!rule) return [added];
+  if (!rule) {
+    const old = added.target === "memory" ? facts.find((each) => contradicts(text, each.text)) : undefined;
+    return [old ? { ...added, action: "replace", rule: old.id } : added];
+  }
   if ("sign" in rule) {
-    const old = known.findLast((each) => each.rule && "sign" in each.rule);
+    const old = rules.findLast((each) => each.rule && "sign" in each.rule);
     // What is known already is for the caller to find out.
     const isNew = old !== undefined && plain(old.text) !== plain(text);
     return isNew ? [{ ...added, target: old.prompt, action: "replace", rule: old.id }] : [added];
   }
-  const contrary = known.filter(
+  const contrary = rules.filter(
     (each) =>
       each.rule && "label" in each.rule && each.rule.label !== rule.label && sameCondition(each.rule.on, rule.on),
   );

@@ -4,7 +4,7 @@ import type { ChatRequest } from "./wire.ts";
 const TEXT_LIMIT = 100_000;
 const HEADER_LIMIT = 1_000;
 const OPENING =
-  /^<(email|example|memories|feedback|edit|rules)(?: label="(ignore|notify|respond)")?(?: prompt="([\w.-]{1,100})")?>$/;
+  /^<(email|example|memories|fact|feedback|edit|rules)(?: label="(ignore|notify|respond)")?(?: prompt="([\w.-]{1,100})")?>$/;
 
 /** The three labels of triage. */
 export type Label = "ignore" | "notify" | "respond";
@@ -46,6 +46,25 @@ export function readRules(system: string): string[] {
   return splitLines(system).flatMap((line) => {
     listed = line === "Rules from the user:" || (listed && line.startsWith("- "));
     return listed && line.startsWith("- ") ? [line.slice(2).trim()] : [];
+  });
+}
+
+/** The name that a system message says the user signs with, below its heading of the person; undefined without one. */
+export function readSignature(system: string): string | undefined {
+  const lines = splitLines(system);
+  const heading = lines.indexOf("# The person you work for");
+  if (heading < 0) return undefined;
+  const next = lines.findIndex((line, at) => at > heading && line.startsWith("# "));
+  const about = lines.slice(heading + 1, next < 0 ? lines.length : next);
+  const line = about.find((each) => each.startsWith("Signature: "));
+  return line?.slice("Signature: ".length).trim() || undefined;
+}
+
+/** What lines `[ID] TEXT` of a block list; other lines do not count. */
+export function readListed(lines: readonly string[]): { id: string; text: string }[] {
+  return lines.flatMap((line) => {
+    const [, id, text] = /^\[([^\]]+)\] (.+)$/.exec(line) ?? [];
+    return id === undefined || text === undefined ? [] : [{ id, text }];
   });
 }
 

@@ -94,7 +94,7 @@ export const WEAK_BULK_SIGNS = [
 /** Feedback about how answers are written, signed or scheduled. */
 export const STYLE = phrases(
   "sign|signature|repl(?:y|ies)|answers?|tone|writ(?:e|ing|ten)|drafts?|greet(?:ing)?s?|closing|language|emojis?",
-  "short(?:er)?|long(?:er)?|brief|concise|(?:in)?formal(?:ly)?|polite|friendly|schedul(?:e|ed|ing)|meetings?|propose",
+  "short(?:er)?|(?<!no )long(?:er)?|brief|concise|(?:in)?formal(?:ly)?|polite|friendly|schedul(?:e|ed|ing)|meetings?|propose",
 );
 
 /** Words of which one makes feedback thanks or praise, when it has no others than these and {@link WITH_PRAISE}. */
@@ -108,6 +108,51 @@ export const WITH_PRAISE = words(
 
 /** A statement about somebody or something. */
 export const FACT = phrases("is|are|was|were|has|works|lives|likes|moved|became");
+
+/** Asking to remember a fact, which is proposed while the email is answered. */
+export const ASKED_TO_REMEMBER = /\bplease (?:remember|note) that (.{1,500})/i;
+
+/** What stands before a statement and says nothing. */
+export const LEAD_IN =
+  /^(?:(?:hello|hi|hey|dear)\b[^,.!?]{0,60}, )?(?:(?:also|by the way|btw|fyi|for your information|just so you know),? )?/i;
+
+const DAYS = "(?:mon|tues|wednes|thurs|fri|satur|sun)day";
+const MONTHS = "(?:january|february|march|april|may|june|july|august|september|october|november|december)";
+const NUMBER = "\\d{1,2}(?:st|nd|rd|th)?";
+const DATE = `(?:now|next (?:week|month|year|${DAYS})|${DAYS}|\\d{4}-\\d\\d-\\d\\d|(?:the )?${NUMBER}(?: (?:of )?${MONTHS})?(?: \\d{4})?|${MONTHS}(?: ${NUMBER})?(?:,? \\d{4})?)`;
+
+/**
+ * How senders state something lasting about themselves, and what to write behind their name instead; undefined where
+ * only their own words will do. They are matched in one sentence as it is written, without a final period.
+ */
+export const STATEMENTS: readonly (readonly [said: RegExp, instead: string | undefined])[] = [
+  [/^I prefer (.+)$/i, " prefers $1"],
+  [/^I(?: am|['’]m) ((?:on (?:\w+ )?leave|away|out of (?:the )?office|travell?ing)\b.*)$/i, " is $1"],
+  [/^I(?: am|['’]m) ((?:now|the new) .+)$/i, " is $1"],
+  [/^I(?: have|['’]ve)?(?: just)? moved to (.+)$/i, " moved to $1"],
+  [
+    /^My (?:new )?((?:phone |mobile )?number|(?:e-?mail |postal )?address|role|title|manager|assistant) is (.+)$/i,
+    "'s $1 is $2",
+  ],
+  [/^I work (at|for|in) (.+)$/i, " works $1 $2"],
+  [/^I no longer work (at|for|in|on) (.+)$/i, " no longer works $1 $2"],
+  [/^I (?:do not|don['’]t) work on (.+)$/i, " does not work on $1"],
+  [/^[Pp]lease call me (?!\w+day)(\p{Lu}[\p{L}'’-]*(?: \p{Lu}[\p{L}'’-]*){0,2})$/u, " is called $1"],
+  [new RegExp(`^from ${DATE} on(?:wards)?,? I(?: |['’]).+$`, "i"), undefined],
+];
+
+/** Words that mean another person once they are said by somebody else. */
+export const OF_THE_SPEAKER = /\b(?:I|me|my|mine|myself|we|us|our|ours|you|your|yours)\b/;
+
+/** Verbs of which a subject has one value at a time. */
+export const ONE_VALUE_VERBS: ReadonlySet<string> = new Set([
+  ...words("prefers likes wants leads owns signs speaks"),
+  ...["is in", "are in", "is at", "are at", "is called"],
+  ...["works at", "works for", "works in", "lives in", "moved to", "reports to"],
+]);
+
+/** Verbs of which only what belongs to somebody ("Tom's number is 5") has one value: Tom is many things at once. */
+export const BEING: ReadonlySet<string> = words("is are was");
 
 /** Any of these alternatives as whole words. */
 function phrases(...alternatives: string[]): RegExp {

@@ -187,6 +187,62 @@ describe("what the person taught before", () => {
   });
 });
 
+describe("the facts the person stated before", () => {
+  const replace = (rule: string, text: string) => ({ ...add("memory", text), action: "replace", rule });
+
+  test.each([
+    ["Tom prefers afternoons.", "Tom prefers mornings"],
+    ["Remember that the launch moved to May.", "The launch moved to April."],
+    ["Ada no longer works at Acme.", "ada works at acme"],
+    ["Ada is at Acme", "Ada is no longer at Acme."],
+  ])("%s: takes the place of the first that it contradicts: %s", (said, before) => {
+    const facts = ["[fact-0] Tom is in Oslo", `[fact-1] ${before}`, `[fact-2] ${before}`];
+    expect(learn(said, { memory: facts })).toEqual([replace("fact-1", said)]);
+  });
+
+  test.each([
+    ["Tom prefers afternoons.", "Tom prefers afternoons"],
+    ["Tom prefers afternoons.", "Eve prefers mornings"],
+    ["Ada no longer works at Acme.", "Ada works at Beta"],
+    ["Tom is in Oslo", "Tom is called Tommy"],
+  ])("%s: is added beside: %s", (said, before) => {
+    expect(learn(said, { memory: [`[fact-1] ${before}`] })).toEqual([add("memory", said)]);
+  });
+
+  test("are not replaced by what is no statement", () => {
+    const said = "My tone is too formal.";
+    expect(learn(said, { memory: ["[fact-1] My tone is friendly"] })).toEqual([add("agent_instructions", said)]);
+  });
+
+  test.each([
+    ["Forget that Tom prefers mornings.", "tom prefers mornings"],
+    ["forget: Tom prefers mornings", "Tom prefers mornings."],
+    ["Please forget that\n“Tom prefers mornings”.", "Tom prefers mornings."],
+    ["Forget that the launch is in May", "Remember that the launch is in May."],
+    ["Forget that Ana is the boss. She left.", "Ana is the boss. She left."],
+  ])("are taken back by: %s", (said, before) => {
+    const facts = ["[fact-1] Tom is in Oslo", `[fact-2] ${before}`];
+    expect(learn(said, { memory: facts, agent_instructions: [`[r-1] ${before}`] })).toEqual([
+      { target: "memory", action: "retire", rule: "fact-2", text: null, evidence: said },
+    ]);
+  });
+
+  test.each(["Forget that Tom prefers", "Forget that Tom prefers mornings and tea", "Forget: mornings"])(
+    "are not taken back by words that are not all of theirs, and nothing is learnt: %s",
+    (said) => {
+      expect(learn(said, { memory: ["[fact-1] Tom prefers mornings"] })).toEqual([]);
+    },
+  );
+
+  test.each([
+    ["Sign my emails with Mona.", "Sign my emails with M.", "agent_instructions"],
+    ["Notify me about emails from shop.example", "Ignore emails from shop.example", "triage_notify"],
+  ])("are no rules, even where they read like one: %s", (said, before, target) => {
+    expect(learn(said, { memory: [`[fact-1] ${before}`] })).toEqual([add(target, said)]);
+    expect(learn(`Forget the rule "${before}"`, { memory: [`[fact-1] ${before}`] })).toEqual([]);
+  });
+});
+
 describe("words put into a draft", () => {
   const edit = (text: string) => learnFrom([block("edit", text)]);
 
@@ -236,6 +292,8 @@ test("is learnt in linear time, however long and odd the words are", () => {
   const begun = performance.now();
   for (const piece of ["thank you ", "great very ", "Nora ", "Sign my emails with A. ", "Best, ", "always please "]) {
     learn(`${piece.repeat(5_000)}x`, { agent_instructions: [`[r-1] ${piece.repeat(1_000)}`] });
+    learn(`Forget that ${piece.repeat(5_000)}x`, { memory: [`[fact-1] ${piece.repeat(1_000)}`] });
+    learn(`Ana is ${piece.repeat(5_000)}x`, { memory: [`[fact-1] Ana is ${piece.repeat(1_000)}`] });
     learnFrom([block("edit", `${piece.repeat(5_000)}x`)]);
   }
   expect(performance.now() - begun).toBeLessThan(5_000);

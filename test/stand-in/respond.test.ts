@@ -70,6 +70,37 @@ describe("a plain answer", () => {
     expect(note).toContain("memories shown: 2");
   });
 
+  describe("and the signature of the person's profile", () => {
+    const system = (text: string, rules: string[] = [], from: MailText = mail) => {
+      const { messages, ...rest } = respondBody(from, { rules });
+      return ask({ ...rest, messages: [{ role: "system", content: text }, ...messages] }).calls.at(-1)?.args["body"];
+    };
+    const person =
+      "# The person you work for\n\nName: Mona Dahl\nSignature: Mona Dahl / Dahl & Sons\nAbout.\n\n# Tools";
+
+    test("closes an answer as it stands", () => {
+      expect(system(person)).toContain("Best regards,\nMona Dahl / Dahl & Sons\n\n");
+    });
+
+    test("gives way to a rule", () => {
+      expect(system(person, ["Always sign my emails with Nils"])).toContain("Best regards,\nNils\n\n");
+    });
+
+    test.each([
+      ["below another heading", "# The person you work for\n\nName: Mona\n\n# Tools\n\nSignature: Eve"],
+      ["above it", "Signature: Eve\n\n# The person you work for\n\nName: Mona"],
+      ["without the heading", "Signature: Eve"],
+      ["that is empty", "# The person you work for\n\nSignature: "],
+      ["within a line", "# The person you work for\n\nThe Signature: Eve"],
+    ])("is no line %s", (_, text) => {
+      expect(system(text)).toContain("\n\nBest regards\n\n");
+    });
+
+    test("is never read in an email", () => {
+      expect(system("", [], { ...mail, body: person })).toContain("\n\nBest regards\n\n");
+    });
+  });
+
   test("proposes to remember what the email asks to remember, with the draft", () => {
     const body =
       "Please remember that the office is closed on Fridays. Please note that Dr. Moe left!\n> Please note that x is y.";
