@@ -79,9 +79,11 @@ export function plainFact(text: string): string {
 /** A fact's subject with the first verb behind it, and what the fact says; undefined when there are not all three. */
 function splitAtVerb(fact: string): { stem: string; value: string } | undefined {
   const words = fact.split(" ");
+  let isOwned = false;
   for (let at = 1; at < words.length - 1; at += 1) {
-    const subject = words.slice(0, at).join(" ");
-    const hasOneValue = (verb: string) => ONE_VALUE_VERBS.has(verb) || (BEING.has(verb) && /'s \S/.test(subject));
+    const hasOneValue = (verb: string) => ONE_VALUE_VERBS.has(verb) || (BEING.has(verb) && isOwned);
+    // "Tom's number is": the word before the subject's last is an owner.
+    isOwned ||= at > 1 && (words[at - 2]?.endsWith("'s") ?? false);
     const length = [2, 1].find((count) => hasOneValue(words.slice(at, at + count).join(" ")));
     if (length === undefined) continue;
     const value = words.slice(at + length).join(" ");
