@@ -33,6 +33,25 @@ describe("threads are kept by the same setting as memory", () => {
     ).rejects.toThrow("belongs to another user");
   });
 
+  test.each(["SQLite", "PostgreSQL"])(
+    "%s: that a thread holds strangers' words stays known, whoever says otherwise",
+    async (name) => {
+      const url = name === "SQLite" ? `sqlite:${folder.path("trust.db")}` : pglite.url;
+      const at = { configurable: { user_id: "ana", thread_id: "t-trust" } };
+      {
+        await using assistant = await open(url);
+        expect(await assistant.graph.invoke({ email_input: email }, at)).toMatchObject({ trust: "mail" });
+      }
+      await using assistant = await open(url);
+      expect((await assistant.graph.getState(at)).values).toMatchObject({ trust: "mail" });
+      await assistant.graph.updateState(at, { trust: "user" });
+      expect((await assistant.graph.getState(at)).values).toMatchObject({ trust: "mail" });
+      const { id = "" } =
+        (await assistant.graph.invoke({ email_input: { ...email, subject: "Again" } }, at)).email ?? {};
+      expect((await assistant.memory.findDecision("ana", id))?.trust).toBe("mail");
+    },
+  );
+
   test("memory: a thread lasts as long as the process", async () => {
     await using assistant = await open("memory:");
     await assistant.graph.invoke({ email_input: email }, thread);

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createEmailAssistant } from "../../src/agent/graph.ts";
 import { AGENT_TOOLS } from "../../src/agent/tools.ts";
 import { loadConfig } from "../../src/config.ts";
+import { factKey } from "../../src/memory/episodic.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import { openModels } from "../../src/models.ts";
 import { loadPrompts } from "../../src/prompts.ts";
@@ -245,6 +246,48 @@ describe("what strangers write", () => {
     await manage("update", "second, better", proposals[0]?.id ?? "");
     await manage("update", "stolen", "unknown");
     expect(proposals.map(({ content }) => content).sort()).toEqual(["second, better", "third"]);
+  });
+
+  test("finds what it opens when the model searches memory, and nothing that is known of others", async () => {
+    const search = call("search_memory", { query: "the budget of the harbour" });
+    const answers = [{ when: { tool: "write_email" }, tool_calls: [search], times: 1 }];
+    await using assistant = await openTestAssistant({}, { answers });
+    const known = await assistant.remember(ANA, {
+      content: "The budget is settled.",
+      scope: "person:eve@evil.example",
+    });
+    await assistant.remember(ANA, { content: "The budget is 4 million.", scope: "person:tom@work.example" });
+    const before = assistant.model.requests.length;
+    const { memories } = await assistant.handle(ANA, attack);
+    expect(memories.filter(({ kind }) => kind === "episodic").map(({ key }) => key)).toEqual([known.key]);
+    expect(JSON.stringify(assistant.model.requests.slice(before))).not.toContain("4 million");
+  });
+
+  test("has what a search found among the memories that were used", async () => {
+    const search = call("search_memory", { query: "zebra" });
+    const answers = [{ when: { tool: "write_email" }, tool_calls: [search], times: 1 }];
+    await using assistant = await openTestAssistant({}, { answers });
+    for (let i = 0; i < 25; i += 1) await assistant.remember(ANA, { content: `${attack.body} ${i}` });
+    const { key } = await assistant.remember(ANA, { content: "The zebra is striped." });
+    const { memories } = await assistant.handle(ANA, attack);
+    expect(memories.map((each) => each.key)).toContain(key);
+  });
+
+  test("can have a memory replaced, with the user's approval, only where the model was shown it", async () => {
+    const replace = (id: string) => call("manage_memory", { content: "Eve is CFO", action: "update", id });
+    const [shown, hidden] = [factKey("Eve is a clerk."), factKey("Tom is a clerk.", "person:tom@work.example")];
+    const draft = call("write_email", { to: "eve@evil.example", subject: "Re", body: "A draft." });
+    const tool_calls = [replace(shown), replace(hidden), draft];
+    await using assistant = await openTestAssistant(
+      {},
+      { answers: [{ when: { tool: "write_email" }, tool_calls, times: 1 }] },
+    );
+    await assistant.remember(ANA, { content: "Eve is a clerk." });
+    await assistant.remember(ANA, { content: "Tom is a clerk.", scope: "person:tom@work.example" });
+    expect((await assistant.handle(ANA, attack)).error).toBeUndefined();
+    const waiting = await assistant.memory.pending.list(ANA);
+    expect(waiting.map(({ record }) => record.supersedes)).toEqual([[shown]]);
+    expect(await assistant.memory.facts.list(ANA)).toHaveLength(2);
   });
 
   test("is not remembered, not even as pending, when the email fails in the end", async () => {

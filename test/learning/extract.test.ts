@@ -3,7 +3,10 @@ import { describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import type { Email } from "../../src/email.ts";
 import { type Extracted, extractWaiting, isWorthExtracting } from "../../src/learning/extract.ts";
+import { createExtractionQueue } from "../../src/learning/extraction-queue.ts";
+import { factKey } from "../../src/memory/episodic.ts";
 import { Memory } from "../../src/memory/memory.ts";
+import { count, metered, NO_USAGE } from "../../src/meter.ts";
 import { openModels } from "../../src/models.ts";
 import { loadPrompts } from "../../src/prompts.ts";
 import type { ScriptedAnswer } from "../../src/stand-in/scripted.ts";
@@ -111,12 +114,29 @@ describe("after an email is finished", () => {
     expect(totals).toMatchObject({ emails: 1, found: 0, failed: 0 });
   });
 
-  test("it can propose to replace only what it was shown", async () => {
-    const { assistant } = await handled([
-      answerToExtract([{ content: "Tom lives in Bergen", supersedes: "fact-unknown" }]),
-    ]);
-    await using _ = assistant;
+  test("it can propose to replace only what it was shown: not what is known of others", async () => {
+    const scope = "person:eve@evil.example" as const;
+    const content = "Eve lives in Oslo.";
+    const answers = [answerToExtract([{ content: "Tom lives in Bergen", supersedes: factKey(content, scope) }])];
+    await using assistant = await openTestAssistant({ MEMORY_EXTRACTION: "on" }, { answers });
+    await assistant.remember(ANA, { content, scope });
+    await assistant.handle(ANA, tom);
+    await assistant.extracted();
     expect((await assistant.memory.pending.list(ANA))[0]?.record.supersedes).toBeUndefined();
+  });
+
+  test("what it costs is not counted to who started it", async () => {
+    async function* extract() {
+      count("model_calls");
+      yield { emailId: "t1", found: 0, usage: { ...NO_USAGE } };
+    }
+    const queue = createExtractionQueue(extract, () => {});
+    const used = await metered(async (usage) => {
+      queue.start(ANA);
+      await queue.idle();
+      return usage();
+    });
+    expect(used.model_calls).toBe(0);
   });
 
   test("nothing is extracted where the setting is off", async () => {
@@ -174,7 +194,12 @@ test.each([
   ["our own store", () => MnemailStore.open(createMemoryDriver())],
   ["LangGraph's InMemoryStore", async () => new InMemoryStore()],
 ])("two who extract at once leave each fact once, on %s", async (_name, openStore) => {
-  await using server = await startStandIn({ answers: [answerToExtract([{ content: "Tom Berg lives in Bergen" }])] });
+  // A model that varies.
+  const answers = [
+    answerToExtract([{ content: "Tom lives in Bergen" }], 1),
+    answerToExtract([{ content: "Tom moved" }]),
+  ];
+  await using server = await startStandIn({ answers });
   const environment = { STORE_URL: "memory:", OPENAI_BASE_URL: server.url };
   await using models = await openModels(loadConfig({ environment, directory: "/" }));
   const prompts = loadPrompts();

@@ -2,9 +2,10 @@ import { InMemoryStore } from "@langchain/langgraph";
 import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { readMemories } from "../../src/memory/episodic.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import { estimateTokens, renderMemories } from "../../src/memory/recall.ts";
-import { parseScope, participants } from "../../src/memory/scope.ts";
+import { parseScope, participants, scopesOf } from "../../src/memory/scope.ts";
 import { hashText, loadPrompts } from "../../src/prompts.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
@@ -145,6 +146,14 @@ describe.each(STORES)("on %s", (_, openStore) => {
       expect(await recalled(memory)).toEqual([]);
     });
 
+    test("is taken back where it is a fact; the record of an exchange stays", async () => {
+      const { memory } = await open();
+      const decision = { email: tom, label: "respond" as const, reason: "", draft: null, events: [], memories: [] };
+      await memory.recordDecision(ANA, tom, { ...decision, prompts: [], at: AT }, { proposals: [], extract: false });
+      const [exchange] = (await memory.readAll(ANA)).episodic;
+      await expect(memory.facts.retire(ANA, exchange?.key ?? "", LATER)).rejects.toThrow(/has no fact of that id/);
+    });
+
     test("is not another user's, however alike their ids", async () => {
       const { memory } = await open();
       await memory.facts.remember("user1", { content: "The harbour opens in May." }, AT);
@@ -283,6 +292,14 @@ describe.each(STORES)("on %s", (_, openStore) => {
     expect(await memory.facts.search(ANA, { query: "harbour", limit: 5 })).toEqual([]);
   });
 
+  test("what is known of one person is recalled however much is known of others", async () => {
+    const { memory } = await open();
+    const eve = "person:eve@evil.example" as const;
+    for (let i = 0; i < 40; i += 1) await memory.facts.remember(ANA, { content: `harbour ${i}`, scope: eve }, AT);
+    await memory.facts.remember(ANA, { content: "The harbour opens in May.", scope: "person:tom@work.example" }, AT);
+    expect(await recalled(memory)).toEqual(["The harbour opens in May."]);
+  });
+
   test("facts that were kept before there were scopes are recalled", async () => {
     const { store, memory } = await open();
     const { collection } = userNamespaces(ANA);
@@ -315,6 +332,25 @@ test("whatever is remembered, a prompt shows it on one quoted line", () => {
       expect(lines[0]).toMatch(/^> \[fact-1\]/);
     }),
   );
+});
+
+test.each([
+  ["an exchange, after a year", { kind: "conversation", person: "tom@work.example" }, 365],
+  ["a fact of a conversation, after 90 days", { kind: "fact", trust: "user", scope: "thread:t1" }, 90],
+  ["a fact from mail, after a year", { kind: "fact", trust: "mail", scope: "all" }, 365],
+  ["a fact of the user, never", { kind: "fact", trust: "user", scope: "all" }, Number.POSITIVE_INFINITY],
+])("time is over for %s, also on stores that know no time to live", (_name, record, days) => {
+  const aged = (age: number) => {
+    const at = new Date(Date.now() - age * 24 * 60 * 60_000);
+    return { namespace: ["a"], key: "k", value: { content: "The harbour", ...record }, createdAt: at, updatedAt: at };
+  };
+  expect(readMemories([aged(Math.min(days - 1, 10_000))])).toHaveLength(1);
+  expect(readMemories([aged(Math.min(days + 1, 10_000))])).toHaveLength(Number.isFinite(days) ? 0 : 1);
+});
+
+test("a domain of the public is opened by nobody, although a record names it", () => {
+  expect(scopesOf(email({ from: "tom@gmail.com", body: "Hi" }))).toEqual(["all", "person:tom@gmail.com"]);
+  expect(scopesOf(email({ from: "tom@work.example", body: "Hi" }))).toContain("domain:work.example");
 });
 
 test.each([
