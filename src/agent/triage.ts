@@ -2,10 +2,11 @@ import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { z } from "zod";
 import { type Email, renderEmail } from "../email.ts";
 import type { Decider } from "../learning/gate.ts";
+import { matches } from "../learning/relabel.ts";
 import type { Memory, TriageMemory } from "../memory/memory.ts";
-import { usedPrompts, usedRules } from "../memory/procedural.ts";
+import { renderState, type UserPrompt, usedPrompts, usedRules } from "../memory/procedural.ts";
 import { renderProfile } from "../memory/profile.ts";
-import { type Label, labelSchema, type UsedMemory, type UsedPrompt } from "../memory/records.ts";
+import { type Label, labelSchema, type Rule, type UsedMemory, type UsedPrompt } from "../memory/records.ts";
 import { renderExamples, usedExamples } from "../memory/semantic.ts";
 import { askForJson, type Models } from "../models.ts";
 import { hashText, type Prompts, renderPrompt } from "../prompts.ts";
@@ -46,7 +47,7 @@ export async function triage(
   const known = await memory.readForTriage(userId, email);
   const shown = renderTriage(email, known, parts.prompts);
   const { label, reason } = await decide(shown, parts.models);
-  const prompts = Object.values(known.prompts);
+  const prompts = Object.values(known.prompts).map((prompt) => ({ ...prompt, rules: rulesFor(email, prompt) }));
   return {
     email: known.email,
     label,
@@ -72,9 +73,9 @@ interface Shown {
 
 function renderTriage(email: Email, known: Omit<TriageMemory, "email">, prompts: Prompts): Shown {
   const system = renderPrompt(prompts.triage, {
-    triage_ignore: known.prompts.ignore.text,
-    triage_notify: known.prompts.notify.text,
-    triage_respond: known.prompts.respond.text,
+    triage_ignore: textFor(email, known.prompts.ignore, "ignore"),
+    triage_notify: textFor(email, known.prompts.notify, "notify"),
+    triage_respond: textFor(email, known.prompts.respond, "respond"),
     profile: renderProfile(known.profile),
   });
   const examples =
@@ -82,6 +83,26 @@ function renderTriage(email: Email, known: Omit<TriageMemory, "email">, prompts:
       ? `Emails the user decided before, the most similar last:\n\n${renderExamples(known.examples)}\n\n`
       : "";
   return { system, user: `${examples}The email to label:\n\n<email>\n${renderEmail(email)}\n</email>` };
+}
+
+/** The rules that can be about an email: code tells of those it wrote from relabels, by their headers. */
+function rulesFor(email: Email, { rules }: UserPrompt): Rule[] {
+  return rules.filter(({ match }) => !match || matches(match, email));
+}
+
+/**
+ * A prompt as this email needs it. A rule that code wrote names a header, which its sender chose: it stands there without
+ * that, so that no word of an email is in a system message.
+ */
+function textFor(email: Email, prompt: UserPrompt, label: Label): string {
+  if (prompt.isEdited || !prompt.rules.some(({ match }) => match)) return prompt.text;
+  const rules = rulesFor(email, prompt).map((rule) => {
+    const { list_id, from } = rule.match ?? {};
+    const by = list_id !== undefined ? "mailing list" : from !== undefined ? "sender" : "domain";
+    const text = `This email gets the label ${label}, as the person decided for its ${by}.`;
+    return rule.match ? { ...rule, text } : rule;
+  });
+  return renderState({ base: prompt.base, rules });
 }
 
 async function decide({ system, user }: Shown, models: Models) {

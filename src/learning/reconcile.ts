@@ -22,7 +22,7 @@ export interface ReconcileParts {
 }
 
 /**
- * The keys of the memories of one trust that new facts of the user contradict: one model call, none where there are no
+ * The keys of the memories of one trust (of mail, of one person) that new facts of the user contradict: one model call, none where there are no
  * such memories. Memories of the two trusts are never in one request, so that no stranger's sentence decides about the
  * user's word (`docs/decisions/0009`). That a contradiction supersedes instead of standing beside is mem0's update step
  * (Chhikara et al. 2025, arXiv:2504.19413), here without deleting.
@@ -37,9 +37,11 @@ export async function contradicted(
 ): Promise<string[]> {
   if (facts.length === 0) return [];
   const said = new Set(facts.map((fact) => fact.toLowerCase()));
-  const known = (await memory.facts.nearest(userId, facts.join("\n"), trust, COMPARED)).filter(
+  const nearest = (await memory.facts.nearest(userId, facts.join("\n"), trust, COMPARED)).filter(
     ({ record }) => !said.has(record.content.toLowerCase()),
   );
+  // One stranger's words do not decide about those of another, either. What the user said is nobody's in particular.
+  const known = nearest.filter(({ record }) => trust === "user" || record.person === nearest[0]?.record.person);
   if (known.length === 0) return [];
   const { contradicted: keys } = await askForJson(models.chat, {
     name: "reconcile",

@@ -29,7 +29,7 @@ import { CONTENT_LIMIT, daysOf, type MemoryRecord, memoryRecordSchema } from "./
 import type { Scope } from "./scope.ts";
 import { leastTrust } from "./trust.ts";
 
-/** Pending memories that one email can leave: what a flood of them hides is not looked at. */
+/** Pending memories that one email can leave, and those that no email left: what a flood hides is not looked at. */
 const MOST_PENDING = 10;
 
 /** Another scope than that of the pending memory; `people` take part in the conversation, where that is the scope. */
@@ -147,41 +147,44 @@ export class Pending {
 
   /**
    * Does what a model asks for in a conversation that holds strangers' words: what it wants to keep waits, for every
-   * email; what is live it can only propose to replace. Returns what became of it, in words for the model.
+   * email; of what waits it can change and withdraw what came about this way, and nothing that an email left; what is
+   * live it can only propose to replace. Returns what became of it, in words for the model.
    *
    * @throws MnemailError("usage") for content that is empty or too long.
    */
   async propose(userId: string, { action, content, id }: MemoryRequest, at: string): Promise<string> {
     const namespaces = userNamespaces(userId);
-    const text = action === "delete" ? "" : checkContent(content ?? "");
+    const text = action === "delete" ? undefined : checkContent(content ?? "");
     return repeat(this.#access, userId, async () => {
       const [waiting, live] = await this.#access.batch([
         { namespace: namespaces.pending, key: id ?? " " },
         { namespace: namespaces.collection, key: id ?? " " },
       ]);
+      const own = waiting && waiting.value["source"] === undefined ? waiting : undefined;
       const isFact = live?.value["kind"] === "fact";
       if (action === "delete" && isFact) return `Refused: ${id} is remembered, and only the user removes it.`;
-      if (action !== "create" && !waiting && !isFact) return `Refused: there is no memory ${id}.`;
-      const supersedes = waiting ? waiting.value["supersedes"] : isFact ? [id] : undefined;
+      if (action !== "create" && !own && !isFact) return `Refused: there is no memory ${id} that can be changed here.`;
+      const withdrawn = action === "create" ? undefined : own;
+      const puts: ConditionalPut[] = withdrawn
+        ? [{ namespace: namespaces.pending, key: withdrawn.key, value: null, expected: withdrawn.value }]
+        : [];
+      if (text === undefined) return (await this.#access.putIf(puts)) ? `deleted memory ${id}` : undefined;
+      const supersedes = withdrawn ? withdrawn.value["supersedes"] : isFact ? [id] : undefined;
       const record = memoryRecordSchema.parse({
-        ...{ content: text || "-", kind: "fact", trust: "mail", author: "agent", at, valid_from: at },
-        ...(waiting ? { scope: waiting.value["scope"], person: waiting.value["person"] } : {}),
-        ...(waiting ? { source: waiting.value["source"] } : {}),
+        ...{ content: text, kind: "fact", trust: "mail", scope: "all", author: "agent", at, valid_from: at },
         ...(supersedes === undefined ? {} : { supersedes }),
       });
       const put = pendingPut(namespaces, record);
-      const gone = waiting && waiting.key !== put.key ? [waiting] : [];
-      const puts: ConditionalPut[] = gone.map(({ namespace, key, value }) => ({
-        ...{ namespace, key, value: null },
-        expected: value,
-      }));
-      if (action !== "delete") {
-        const [rejected] = await this.#access.batch([{ namespace: namespaces.tombstones, key: put.key }]);
-        if (rejected) return "Refused: the user rejected that before.";
-        puts.push(put);
+      const [rejected] = await this.#access.batch([{ namespace: namespaces.tombstones, key: put.key }]);
+      if (rejected) return "Refused: the user rejected that before.";
+      const others = (await this.#access.all(namespaces.pending)).filter(({ value }) => value["source"] === undefined);
+      if (puts.length === 0 && others.length >= MOST_PENDING) {
+        return `Refused: ${others.length} memories wait for the user already.`;
       }
-      if (puts.length > 0 && !(await this.#access.putIf(puts))) return undefined;
-      return action === "delete" ? `deleted memory ${id}` : `proposed memory ${put.key}, for the user to approve`;
+      // The same words again change nothing.
+      const changes = put.key === withdrawn?.key ? [] : [...puts, put];
+      if (changes.length > 0 && !(await this.#access.putIf(changes))) return undefined;
+      return `proposed memory ${put.key}, for the user to approve`;
     });
   }
 

@@ -103,9 +103,10 @@ function renderMemory({ key, record }: EpisodicMemory): string {
     record.kind === "conversation"
       ? ""
       : record.trust === "user"
-        ? ` (the person's own word${day})`
-        : ` (from an email${day})`;
-  return quoteUntrusted(`[${key}] ${cutTokens(oneLine(record.content), BUDGET.one)}${origin}`);
+        ? `(the person's own word${day}) `
+        : `(from an email${day}) `;
+  // Before the content, which could end in words that look the same.
+  return quoteUntrusted(`[${key}] ${origin}${cutTokens(oneLine(record.content), BUDGET.one)}`);
 }
 
 /** Memories as memories that went into a draft. */

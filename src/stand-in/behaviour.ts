@@ -7,6 +7,8 @@
  *     respond to|answer|reply to emails COND
  *   - COND: from ADDRESS|DOMAIN|DISPLAY NAME;  about "WORDS"|WORDS (subject or body);  with "WORDS" in the subject;
  *     of the list LIST-ID
+ *   - in a request about one email: This email gets the label LABEL, as the person decided for its sender|domain|
+ *     mailing list
  *   Any other rule is named as not understood, in the reason or in the last line of the draft.
  * Triage, the first that applies: the last label rule that matches; the nearest example, when near enough; the
  *   signs of bulk mail add up; an automated sender; a request or a direct question; else notify.

@@ -20,8 +20,8 @@ interface Found {
 
 const MOST_MEMORIES = 3;
 const SENTENCE_LIMIT = 500;
-/** What Mnemail says behind a memory of whose word it is. */
-const ORIGIN = / \((?:the person's own word|from an email)(?:, \d{4}-\d\d-\d\d)?\)$/;
+/** What Mnemail says before a memory of whose word it is. */
+const ORIGIN = /^\((?:the person's own word|from an email)(?:, \d{4}-\d\d-\d\d)?\) /;
 
 /** What an email states about its sender that is worth knowing later, by the grammar that `behaviour.ts` describes. */
 export function extract(request: ChatRequest): { memories: Found[] } {

@@ -2,7 +2,7 @@ import { asLabel, type Label, type Mail, oneLine, readRules, textsOf } from "./p
 import type { ChatRequest } from "./wire.ts";
 
 /** Which emails a label rule is about. */
-export type Condition = { from: string } | { list: string } | { words: string; subjectOnly: boolean };
+export type Condition = { from: string } | { list: string } | { words: string; subjectOnly: boolean } | { this: true };
 /** What a rule asks for: a sign-off, or a label for some emails. */
 export type Rule = { sign: string } | { label: Label; on: Condition };
 
@@ -21,6 +21,8 @@ const LABEL_RULE = new RegExp(
     '(?: as "?(ignore|notify|respond)"?)?$',
   "iu",
 );
+const DECISION =
+  /^This email gets the label (ignore|notify|respond), as the person decided for its (?:sender|domain|mailing list)\.$/;
 /** A condition with such a word says more than the grammar can hold. */
 const CLAUSE = /\b(?:that|which|when|unless|if|except|but|about|until|only|with|or)\b|@.*\s/i;
 
@@ -40,6 +42,12 @@ export function parseRule(rule: string): Rule | undefined {
   return { label, on: from === undefined ? { words, subjectOnly: inSubject !== undefined } : { from: who } };
 }
 
+/** Reads the sentence in which Mnemail says that one of its own rules is about the email at hand. */
+function parseDecision(text: string): Rule | undefined {
+  const label = asLabel(DECISION.exec(text)?.[1]);
+  return label && { label, on: { this: true } };
+}
+
 /** Drops the period that ends a rule, but not that of an initial or a title at the end of a name. */
 const dropPeriod = (text: string) => text.replace(/(?<![.\s]\p{L}|\b[JS]r)\.$/u, "");
 
@@ -48,6 +56,7 @@ export const unquote = (text: string) => text.trim().replace(/^["“](.*)["”]$
 
 /** Whether an email meets the condition of a label rule. */
 export function matches(on: Condition, { address, name, subject, own, listId }: Mail): boolean {
+  if ("this" in on) return true;
   if ("list" in on) return on.list === listId;
   if ("words" in on) {
     const phrase = foldWords(on.words);
@@ -67,6 +76,7 @@ export function sameCondition(one: Condition, other: Condition): boolean {
 }
 
 function conditionKey(on: Condition): string {
+  if ("this" in on) return "this email";
   if ("list" in on) return `list ${on.list}`;
   if ("words" in on) return `${on.subjectOnly ? "subject" : "about"} ${foldWords(on.words)}`;
   return on.from.toLowerCase().replace(/^@/, "");
@@ -85,7 +95,7 @@ function foldWords(text: string): string {
 /** The rules in the system messages of a request, in their order. */
 export function rulesOf(request: ChatRequest): ReadRule[] {
   return textsOf(request, "system").flatMap((text) =>
-    readRules(text).map((rule) => ({ text: rule, rule: parseRule(rule) })),
+    readRules(text).map((rule) => ({ text: rule, rule: parseDecision(rule) ?? parseRule(rule) })),
   );
 }
 

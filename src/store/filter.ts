@@ -53,6 +53,28 @@ export function equalities(filter: SearchOperation["filter"]): JsonObject {
   return Object.fromEntries(plain);
 }
 
+/** Whether a plain value (text, number, truth value or null) can pass. */
+export type ItemTest = (value: unknown) => boolean;
+
+/**
+ * The part of a filter that can be told quickly of many items: names that equal a plain value or are among plain values.
+ * What these refuse, the filter refuses.
+ */
+export function prefilter(filter: SearchOperation["filter"]): [name: string, test: ItemTest][] {
+  return Object.entries(filter ?? {}).flatMap(([name, wanted]): [string, ItemTest][] =>
+    (operatorsOf(wanted) ?? [["$eq", wanted]]).flatMap(([operator, operand]): [string, ItemTest][] => {
+      const among = operator === "$in" && Array.isArray(operand) ? operand : operator === "$eq" ? [operand] : [{}];
+      if (!among.every(isPlain)) return [];
+      const values = new Set(among.map((each) => each ?? null));
+      return [[name, (value) => values.has(value)]];
+    }),
+  );
+}
+
+function isPlain(value: unknown): boolean {
+  return value === null || value === undefined || ["string", "number", "boolean"].includes(typeof value);
+}
+
 function operatorsOf(wanted: unknown): [string, unknown][] | undefined {
   if (typeof wanted !== "object" || wanted === null || Array.isArray(wanted)) return undefined;
   const entries = Object.entries(wanted);

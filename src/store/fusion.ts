@@ -7,6 +7,14 @@ export interface RankedKey {
 /** The constant of the paper: how much the first places count above later ones. */
 const K = 60;
 
+/** The first places of a ranking that count: further down, a place adds less than 1/560. */
+const PLACES = 500;
+
+/** How many places of each ranking are fused where so many results are wanted. */
+export function fusedPlaces(wanted: number): number {
+  return Math.max(PLACES, wanted);
+}
+
 /**
  * Joins rankings of the same items, each best first, to one: reciprocal rank fusion (Cormack, Clarke and Büttcher,
  * SIGIR 2009). An item scores 1 / (60 + its place) in each ranking that has it; equal scores are ordered by key, in
@@ -27,6 +35,31 @@ export function fuse(rankings: readonly (readonly { key: string }[])[]): RankedK
   // Added in one order whatever the order of the rankings, since sums of fractions round differently.
   const score = (of: number[]) => of.sort((a, b) => a - b).reduce((sum, place) => sum + 1 / (K + place), 0);
   return [...places].map(([key, of]) => ({ key, score: score(of) })).sort(bestFirst);
+}
+
+/** Collects the best of many items, sorting now and then the few that pass the worst of the best so far. */
+export class Best {
+  readonly #limit: number;
+  #found: RankedKey[] = [];
+  /** What scores less is not among the best. */
+  worst = Number.NEGATIVE_INFINITY;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Takes an item; callers pass over those below {@link worst}. */
+  add(key: string, score: number): void {
+    this.#found.push({ key, score });
+    if (this.#found.length < 2 * this.#limit) return;
+    this.#found = this.sorted();
+    this.worst = this.#found.at(-1)?.score ?? this.worst;
+  }
+
+  /** The best so far, best first. */
+  sorted(): RankedKey[] {
+    return this.#found.sort(bestFirst).slice(0, this.#limit);
+  }
 }
 
 /** Sorts by score, best first; equal scores by key, in code units. */

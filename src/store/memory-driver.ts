@@ -1,4 +1,5 @@
 import { equalities, matchesFilter } from "./filter.ts";
+import { fusedPlaces } from "./fusion.ts";
 import { jsonEqual } from "./json-equal.ts";
 import { combine, rankByVector } from "./ranking.ts";
 import {
@@ -68,9 +69,9 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
           new Map(step.value.map((address) => [address, JSON.parse(rows.get(address)?.json ?? "{}")])),
         );
       }
-      return step.value.rank(ranking?.query ?? "");
+      return step.value.rank(ranking?.query ?? "").filter(({ key }) => byAddress.has(key));
     };
-    const ranked = ranking ? combine(ranking, byVector, byWords) : [];
+    const ranked = ranking ? combine(ranking, byVector, byWords, fusedPlaces(offset + limit)) : [];
     const scores = new Map(ranked.map(({ key, score }) => [key, score]));
     const rest = [...byAddress.keys()].filter((address) => !scores.has(address));
     const order = [...[...scores.keys()].filter((address) => byAddress.has(address)), ...rest];

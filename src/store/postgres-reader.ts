@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { equalities, matchesFilter } from "./filter.ts";
-import { fuse } from "./fusion.ts";
+import { fusedPlaces } from "./fusion.ts";
 import {
   isNearestFirst,
   isPushedDown,
@@ -13,6 +13,7 @@ import {
   toRowOrThrow,
 } from "./postgres-reads.ts";
 import type { Statement } from "./postgres-statements.ts";
+import { combine } from "./ranking.ts";
 import {
   addressText,
   type JsonObject,
@@ -99,7 +100,10 @@ export class PostgresReader {
     const byVector = [...byAddress]
       .flatMap(([key, { score }]) => (score === null ? [] : [{ key, score }]))
       .sort((a, b) => b.score - a.score || (a.key < b.key ? -1 : 1));
-    const ranked = scan.ranking?.by === "hybrid" && scan.ranking.near ? fuse([byVector, byWords]) : byWords;
+    const wanted = scan.offset + scan.limit;
+    // What the filter's operators refuse takes places here, so that all places count.
+    const places = isPushedDown(scan) ? fusedPlaces(wanted) : Number.POSITIVE_INFINITY;
+    const ranked = scan.ranking ? combine(scan.ranking, scan.ranking.near && byVector, () => byWords, places) : byWords;
     const scores = new Map(ranked.map(({ key, score }) => [key, score]));
     const rest = [...byAddress.keys()].filter((address) => !scores.has(address));
     const timeOf = (address: string) => byAddress.get(address)?.updated_at?.getTime() ?? 0;
@@ -108,7 +112,6 @@ export class PostgresReader {
 
     const found: ScoredRow[] = [];
     let unreadable = 0;
-    const wanted = scan.offset + scan.limit;
     for (let at = 0; at < order.length && found.length < wanted; at += CHUNK) {
       const chunk = order.slice(at, isPushedDown(scan) ? Math.min(at + CHUNK, wanted) : at + CHUNK);
       const values = new Map((await this.#fetch(from, chunk, byAddress)).map((row) => [addressOf(row), row]));

@@ -3,15 +3,16 @@ import type { RowRanking } from "./row-driver.ts";
 
 /**
  * The order that a search asks for, from those by vector and by words. Without vectors that could be compared
- * (`byVector` undefined), words rank alone.
+ * (`byVector` undefined), words rank alone. Of rankings that are joined the first `places` count.
  */
 export function combine(
   { by }: RowRanking,
   byVector: RankedKey[] | undefined,
   byWords: () => RankedKey[],
+  places: number,
 ): RankedKey[] {
   if (byVector === undefined || by === "words") return byWords();
-  return by === "vector" ? byVector : fuse([byVector, byWords()]);
+  return by === "vector" ? byVector : fuse([byVector.slice(0, places), byWords().slice(0, places)]);
 }
 
 /** Ranks items by cosine similarity of their nearest vector to the query; those without a comparable one are left out. */

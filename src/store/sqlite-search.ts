@@ -1,15 +1,14 @@
 import { z } from "zod";
-import { equalities, matchesFilter } from "./filter.ts";
-import type { RankedKey } from "./fusion.ts";
+import { matchesFilter } from "./filter.ts";
+import { fusedPlaces, type RankedKey } from "./fusion.ts";
 import { combine } from "./ranking.ts";
 import { addressText, type JsonObject, type Row, type RowScan, type ScoredRow } from "./row-driver.ts";
+import { readChanges } from "./sqlite-changes.ts";
 import { BELOW, belowParameters, LIVE, ROW_COLUMNS, tryParseRow } from "./sqlite-rows.ts";
 import type { SqliteVectors } from "./sqlite-vectors.ts";
+import { SqliteWords, toPrefilter, type Words } from "./sqlite-words.ts";
 import type { SearchLanguage } from "./tokens.ts";
-import { WordIndexes } from "./word-index.ts";
 
-/** Items whose words are kept in process, of all namespaces that were searched by words. */
-const INDEXED_ITEMS = 100_000;
 /** Rows that are read at once by their addresses. */
 const CHUNK = 500;
 
@@ -29,27 +28,35 @@ export interface Found {
 export class SqliteSearch {
   readonly #all: All;
   readonly #vectors: SqliteVectors;
-  readonly #words: WordIndexes;
+  readonly #words: SqliteWords;
 
   constructor(all: All, vectors: SqliteVectors, language: SearchLanguage) {
     this.#all = all;
     this.#vectors = vectors;
-    this.#words = new WordIndexes({ language, limitItems: INDEXED_ITEMS });
+    this.#words = new SqliteWords(all, language);
   }
 
   /** The page a scan asks for; `comparable` is false where kept vectors are of another space. */
   find(scan: RowScan, comparable: boolean): Found {
-    if (!scan.ranking) return this.#newest(scan, new Set(), scan.offset, scan.limit);
+    const { ranking, prefix } = scan;
+    if (!ranking) return this.#newest(scan, new Set(), scan.offset, scan.limit);
     const wanted = scan.offset + scan.limit;
     const hasFilter = Object.keys(scan.filter).length > 0;
+    const changes = readChanges(this.#all, prefix);
+    const near = comparable && ranking.by !== "words" ? ranking.near : undefined;
+    const isByVector = near !== undefined && ranking.by === "vector";
+    const words = isByVector ? undefined : this.#words.find(scan, changes, (addresses) => this.#valuesOf(addresses));
     // Most pages are full at the first try; expired rows and those that a filter refuses make it look further.
     for (let reach = hasFilter ? wanted * 8 : wanted; ; reach *= 8) {
-      const ranked = this.#rank(scan, comparable, reach);
+      const places = isByVector ? reach : fusedPlaces(reach);
+      const byVector = near && this.#vectors.nearest(changes, near, places, words?.isWanted);
+      const byWords = () => words?.index.rank(ranking.query, places, words.isWanted) ?? [];
+      const ranked = combine(ranking, byVector, byWords, places);
       const found = this.#take(scan, ranked, wanted);
-      const isAll = scan.ranking.by !== "vector" || ranked.length < reach;
-      if (found.rows.length < wanted && !isAll) continue;
+      if (found.rows.length < wanted && ranked.length >= places) continue;
       if (found.rows.length === wanted) return { ...found, rows: found.rows.slice(scan.offset) };
-      const rest = this.#newest(scan, new Set(ranked.map(({ key }) => key)), 0, wanted - found.rows.length);
+      const seen = new Set(ranked.map(({ key }) => key));
+      const rest = this.#rest(scan, seen, wanted - found.rows.length, words);
       return {
         rows: [...found.rows, ...rest.rows].slice(scan.offset),
         unreadable: found.unreadable + rest.unreadable,
@@ -57,29 +64,14 @@ export class SqliteSearch {
     }
   }
 
-  #rank(scan: RowScan, comparable: boolean, reach: number): RankedKey[] {
-    const { ranking, prefix } = scan;
-    if (!ranking) return [];
-    const near = comparable ? ranking.near : undefined;
-    const limit = ranking.by === "vector" ? reach : Number.POSITIVE_INFINITY;
-    const byVector = near && ranking.by !== "words" ? this.#vectors.nearest(prefix, near, limit) : undefined;
-    return combine(ranking, byVector, () => this.#rankByWords(scan, ranking.query));
-  }
-
-  #rankByWords({ prefix, filter }: RowScan, query: string): RankedKey[] {
-    const prefilter = toPrefilter(filter);
-    const rows = this.#all(
-      `SELECT s.prefix, s.key, c.change FROM store s JOIN mnemail_changes c ON c.prefix = s.prefix AND c.key = s.key
-       WHERE ${BELOW.replaceAll("prefix", "s.prefix")} AND ${LIVE} ${prefilter.sql}`,
-      [...belowParameters(prefix), ...prefilter.parameters],
-    );
-    const versions = new Map(
-      versionsSchema.parse(rows).map(([namespace, key, change]) => [addressText([namespace], key), change]),
-    );
-    const refresh = this.#words.refresh(JSON.stringify([prefix, equalities(filter)]), versions);
-    let step = refresh.next();
-    while (!step.done) step = refresh.next(this.#valuesOf(step.value));
-    return step.value.rank(query);
+  /** The rows that no ranking has, the newest update first; where only few can be wanted, these are read. */
+  #rest(scan: RowScan, seen: ReadonlySet<string>, limit: number, words: Words | undefined): Found {
+    const left = words?.wanted().filter((address) => !seen.has(address));
+    if (!left || left.length > CHUNK) return this.#newest(scan, seen, 0, limit);
+    const parsed = left.length === 0 ? [] : [...this.#rowsAt(left).values()].map(tryParseRow);
+    const readable = parsed.filter((row): row is Row => row !== undefined);
+    const rows = readable.filter((row) => matchesFilter(row.value, scan.filter)).sort(newestFirst);
+    return { rows: rows.slice(0, limit), unreadable: parsed.length - readable.length };
   }
 
   #valuesOf(addresses: readonly string[]): Map<string, JsonObject> {
@@ -151,17 +143,11 @@ function addressOf(row: unknown): string {
   return addressText([prefix], key);
 }
 
-const versionsSchema = z.array(z.tuple([z.string(), z.string(), z.number()]));
 const addressSchema = z.tuple([z.string(), z.string()]).rest(z.unknown());
 
-/** The part of a filter that SQL can check beforehand; it may pass rows that the filter refuses. */
-function toPrefilter(filter: RowScan["filter"]): { sql: string; parameters: string[] } {
-  const texts = Object.entries(equalities(filter)).flatMap(([name, value]) =>
-    typeof value === "string" && /^\w+$/.test(name) ? [{ name, value }] : [],
-  );
-  // Python's values are BLOBs, which json_extract would take for its binary format.
-  const sql = texts.map(
-    ({ name }) => `AND (typeof(value) <> 'text' OR NOT json_valid(value) OR json_extract(value, '$.${name}') = ?)`,
-  );
-  return { sql: sql.join(" "), parameters: texts.map(({ value }) => value) };
+/** As SQL orders them: by time, then by the bytes of namespace and key. */
+function newestFirst(a: Row, b: Row): number {
+  const order = (one: string, other: string) => Buffer.compare(Buffer.from(one), Buffer.from(other));
+  const byAddress = order(a.namespace.join("."), b.namespace.join(".")) || order(a.key, b.key);
+  return b.updatedAt.getTime() - a.updatedAt.getTime() || byAddress;
 }

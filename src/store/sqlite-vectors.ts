@@ -2,18 +2,21 @@ import { z } from "zod";
 import { bestFirst, type RankedKey } from "./fusion.ts";
 import { rankByVector } from "./ranking.ts";
 import { addressText } from "./row-driver.ts";
+import type { Changes } from "./sqlite-changes.ts";
 import { toVector } from "./sqlite-rows.ts";
 import { VectorMatrix } from "./vector-matrix.ts";
 
 /** Memory for vectors held in process: some 43,000 of 1,536 dimensions. */
 const LIMIT_BYTES = 256 * 1_024 * 1_024;
 
-/** The last change of a namespace, the epoch, and the next namespace after another one. */
-const STATE = `SELECT (SELECT max(change) FROM mnemail_changes WHERE prefix = ?), (SELECT epoch FROM mnemail_clock),
-  (SELECT prefix FROM mnemail_changes WHERE prefix > ? AND prefix < ? ORDER BY prefix LIMIT 1)`;
-const stateSchema = z.tuple([z.tuple([z.number().nullable(), z.number(), z.string().nullable()])]);
 const vectorSchema = z.tuple([z.string(), z.unknown()]);
 const countSchema = z.tuple([z.tuple([z.number()])]);
+
+interface Nearest {
+  query: Float32Array;
+  limit: number;
+  accepts: ((key: string) => boolean) | undefined;
+}
 
 /**
  * The vectors of the namespaces that were searched, held in process. Before each use they are brought up to date from
@@ -33,35 +36,41 @@ export class SqliteVectors {
     this.#all = all;
   }
 
-  /** The items at or below the prefix nearest to the query, best first, at most `limit`. */
-  nearest(prefix: readonly string[], query: Float32Array, limit: number): RankedKey[] {
+  /** The items of the namespaces nearest to the query, best first, at most `limit` of those that are wanted. */
+  nearest(
+    { epoch, namespaces }: Changes,
+    query: Float32Array,
+    limit: number,
+    isWanted?: (address: string) => boolean,
+  ): RankedKey[] {
+    if (epoch !== this.#epoch) this.#forgetAll(epoch);
     if (query.length !== this.#dimensions) {
       this.#dimensions = query.length;
       this.#matrix = new VectorMatrix({ dimensions: query.length, limitBytes: LIMIT_BYTES });
       this.#seen.clear();
     }
-    const found = this.#namespacesBelow(prefix.join(".")).map(({ namespace, change }) =>
-      this.#nearestIn(namespace, change, query, limit).map(({ key, score }) => ({
-        key: addressText([namespace], key),
-        score,
-      })),
-    );
+    const found = namespaces.map(({ namespace, change }) => {
+      const accepts = isWanted && ((key: string) => isWanted(addressText([namespace], key)));
+      const near = this.#nearestIn(namespace, change, { query, limit, accepts });
+      return near.map(({ key, score }) => ({ key: addressText([namespace], key), score }));
+    });
     const [only] = found;
     return found.length === 1 && only ? only : found.flat().sort(bestFirst).slice(0, limit);
   }
 
-  #nearestIn(namespace: string, last: number, query: Float32Array, limit: number): RankedKey[] {
+  #nearestIn(namespace: string, last: number, { query, limit, accepts }: Nearest): RankedKey[] {
     const seen = this.#matrix.size(namespace) === undefined ? undefined : this.#seen.get(namespace);
     if (seen !== last) {
       // What does not fit must not push all others out before that shows.
       const fits = seen !== undefined || this.#count(namespace) <= this.#matrix.capacity;
       const changed = () => (seen === undefined ? this.#vectorsOf(namespace) : this.#vectorsSince(namespace, seen));
       if (!fits || !this.#hold(namespace, changed())) {
-        return rankByVector(this.#vectorsOf(namespace), query).slice(0, limit);
+        const ranked = rankByVector(this.#vectorsOf(namespace), query);
+        return (accepts ? ranked.filter(({ key }) => accepts(key)) : ranked).slice(0, limit);
       }
       this.#seen.set(namespace, last);
     }
-    return this.#matrix.nearest(namespace, query, limit);
+    return this.#matrix.nearest(namespace, query, limit, accepts);
   }
 
   /** Whether all of them fit. */
@@ -108,20 +117,6 @@ export class SqliteVectors {
       if (vector?.length === this.#dimensions) vectors.push(vector);
     }
     return items;
-  }
-
-  /** The namespaces at and below a prefix with their last change: one statement for each, whatever they hold. */
-  #namespacesBelow(prefix: string): { namespace: string; change: number }[] {
-    const found: { namespace: string; change: number }[] = [];
-    const [from, to] = prefix === "" ? ["", "\u{10ffff}"] : [`${prefix}.`, `${prefix}/`];
-    for (let namespace: string | null = prefix; namespace !== null; ) {
-      const parameters: string[] = [namespace, namespace > from ? namespace : from, to];
-      const [change, epoch, next] = stateSchema.parse(this.#all(STATE, parameters))[0];
-      if (epoch !== this.#epoch) this.#forgetAll(epoch);
-      if (change !== null) found.push({ namespace, change });
-      namespace = next;
-    }
-    return found;
   }
 
   #forgetAll(epoch: number): void {

@@ -1,5 +1,5 @@
 import { createVectorMemory, type VectorMemory } from "./dot-products.ts";
-import { bestFirst, type RankedKey } from "./fusion.ts";
+import { Best, type RankedKey } from "./fusion.ts";
 
 /** Vectors that are allocated together. */
 const CHUNK = 16;
@@ -118,19 +118,24 @@ export class VectorMatrix {
 
   /**
    * The items with the highest cosine similarity of their nearest vector to the query, best first, equal ones by key
-   * in code units; at most `limit`, which may be Infinity. Scores are summed in float32: right to 1e-5, so that equal
+   * in code units; at most `limit`, which may be Infinity, of those that `accepts`. Scores are summed in float32: right to 1e-5, so that equal
    * vectors may score 1.0000001. Empty when the namespace is not held or the query has a component that is not finite;
    * a query of zeros scores 0 with everything.
    *
    * @throws RangeError for a query of other dimensions.
    */
-  nearest(namespace: string, query: Float32Array, limit: number): RankedKey[] {
+  nearest(
+    namespace: string,
+    query: Float32Array,
+    limit: number,
+    accepts: (key: string) => boolean = () => true,
+  ): RankedKey[] {
     this.#expectDimensions(query);
     const held = this.#use(namespace);
     const length = lengthOf(query);
     if (!held || held.owners.length === 0 || !Number.isFinite(length)) return [];
     this.#write(0, query, length);
-    return select(held.owners, this.#scores(held), limit);
+    return select(held.owners, this.#scores(held), new Best(limit), accepts);
   }
 
   /** Similarities to the query at position 0, by slot. */
@@ -236,22 +241,21 @@ function lengthOf(vector: Float32Array): number {
   return Math.sqrt(sum);
 }
 
-/** The items of the highest scores, sorting now and then the few that pass the worst of the best so far. */
-function select(owners: readonly Item[], scores: Float32Array, limit: number): RankedKey[] {
-  let best: RankedKey[] = [];
-  let worst = Number.NEGATIVE_INFINITY;
+/** The items of the highest scores; only those that come into question are asked whether they are accepted. */
+function select(
+  owners: readonly Item[],
+  scores: Float32Array,
+  best: Best,
+  accepts: (key: string) => boolean,
+): RankedKey[] {
   for (let slot = 0; slot < owners.length; slot += 1) {
     const score = scores[slot] ?? 0;
-    if (score < worst) continue;
+    if (score < best.worst) continue;
     const item = owners[slot];
     if (!item || (item.slots.length > 1 && nearestSlot(item, scores) !== slot)) continue;
-    best.push({ key: item.key, score });
-    if (best.length >= 2 * limit) {
-      best = best.sort(bestFirst).slice(0, limit);
-      worst = best.at(-1)?.score ?? worst;
-    }
+    if (accepts(item.key)) best.add(item.key, score);
   }
-  return best.sort(bestFirst).slice(0, limit);
+  return best.sorted();
 }
 
 function nearestSlot({ slots }: Item, scores: Float32Array): number {

@@ -1,4 +1,4 @@
-import { bestFirst, type RankedKey } from "./fusion.ts";
+import { Best, type RankedKey } from "./fusion.ts";
 import type { JsonObject } from "./row-driver.ts";
 import { type SearchLanguage, tokenize, wordsOf } from "./tokens.ts";
 
@@ -61,9 +61,9 @@ export class WordIndex {
 
   /**
    * The items that have a word of the query, best first; equal scores by key, in code units. Of a long query only the
-   * 64 words that are rarest in the index count.
+   * 64 words that are rarest in the index count. At most `limit` of those that pass `isWanted`.
    */
-  rank(query: string): RankedKey[] {
+  rank(query: string, limit = Number.POSITIVE_INFINITY, isWanted: (key: string) => boolean = () => true): RankedKey[] {
     const terms = [...new Set(tokenize(query, this.#language))]
       .flatMap((term) => {
         const posting = this.#postings.get(term);
@@ -81,14 +81,17 @@ export class WordIndex {
         scores.set(item, (scores.get(item) ?? 0) + score);
       }
     }
-    return [...scores].map(([{ key }, score]): RankedKey => ({ key, score })).sort(bestFirst);
+    const best = new Best(limit);
+    for (const [{ key }, score] of scores) if (score >= best.worst && isWanted(key)) best.add(key, score);
+    return best.sorted();
   }
 }
 
 /** Tells one state of an item from another; compared by `===`. */
 export type ItemVersion = string | number;
 
-interface Kept {
+/** An index and the state of the items in it. */
+export interface Kept {
   index: WordIndex;
   /** Of each item that was fetched, also of those that could not be read and are not in the index. */
   versions: Map<string, ItemVersion>;
@@ -106,6 +109,16 @@ export class WordIndexes {
 
   constructor(options: { language: SearchLanguage; limitItems: number }) {
     this.#options = options;
+  }
+
+  /** Whether the index of an id is kept. */
+  has(id: string): boolean {
+    return this.#kept.has(id);
+  }
+
+  /** The index of an id with the versions it has seen, where it is kept; it counts as used. */
+  find(id: string): Kept | undefined {
+    return this.#kept.has(id) ? this.#use(id) : undefined;
   }
 
   /**

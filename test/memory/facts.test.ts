@@ -48,7 +48,7 @@ describe.each(STORES)("on %s", (_, openStore) => {
       expect(kept).toMatchObject({ status: "live", superseded: [] });
       const { memories } = await memory.readForAnswer(ANA, tom);
       expect(renderMemories(memories)).toBe(
-        `> [${kept.key}] The harbour opens in May. (the person's own word, 2026-03-02)`,
+        `> [${kept.key}] (the person's own word, 2026-03-02) The harbour opens in May.`,
       );
     });
 

@@ -132,16 +132,16 @@ describe("what an email states about its sender", () => {
   });
 
   test("is not what is remembered already", () => {
-    const known = ["[fact-1] tom berg prefers tea. (from an email, 2026-03-01)", "[fact-2] Tom Berg works at A"];
+    const known = ["[fact-1] (from an email, 2026-03-01) tom berg prefers tea.", "[fact-2] Tom Berg works at A"];
     expect(contents("I prefer tea. I work at A.", known)).toEqual([]);
   });
 
   test("takes the place of the first memory that it contradicts", () => {
     const known = [
       "[fact-0] Eve prefers coffee",
-      "[fact-1] Tom Berg prefers coffee. (the person's own word, 2026-03-01)",
+      "[fact-1] (the person's own word, 2026-03-01) Tom Berg prefers coffee.",
       "[fact-2] Tom Berg prefers juice",
-      "[fact-3] Tom Berg works at Acme (from an email)",
+      "[fact-3] (from an email) Tom Berg works at Acme",
       "[fact-4] Tom Berg's number is 4",
     ];
     const text = "I prefer tea. I no longer work at Acme. My new number is 5.";

@@ -1,0 +1,156 @@
+import type { Kind } from "./memory-kinds.ts";
+
+/** What is known of the business done with people. */
+export const BUSINESS_KINDS: readonly Kind[] = [
+  {
+    name: "role",
+    values: [
+      ["head of procurement", "boss of those who buy things"],
+      ["site manager", "person in charge on the ground"],
+      ["legal counsel", "lawyer"],
+      ["lead developer", "chief programmer"],
+      ["finance director", "one responsible for the money"],
+      ["press officer", "one who talks to journalists"],
+      ["warehouse supervisor", "overseer of the stock"],
+      ["safety engineer", "one who prevents accidents"],
+    ],
+    facts: [
+      "{who} is the {value}.",
+      "{who} works as {value} since {month}.",
+      "Since {month}, {who} has the position of {value}.",
+    ],
+    same: ["What position does {name} have?", "Who works as {value} at {company}?"],
+    other: ["What is {first} responsible for?", "Who is the {otherwise} over at {company}?"],
+    topic: "position",
+  },
+  {
+    name: "deadline",
+    values: [
+      ["the drawings for {project}", "plans"],
+      ["the cost estimate for {project}", "figures"],
+      ["the test report for {project}", "results of the trial"],
+      ["the contract for {project}", "paper to be signed"],
+    ],
+    facts: [
+      "{who} must have {value} by {day}.",
+      "The deadline that {who} set for {value} is {day}.",
+      "{who} expects {value} no later than {day}.",
+    ],
+    same: ["What deadline did {name} set?", "Who at {company} expects {value}?"],
+    other: ["When do we have to deliver to {first}?", "Which customer at {company} is waiting for our {otherwise}?"],
+    topic: "deadline",
+  },
+  {
+    name: "agreement",
+    values: [
+      ["share the travel costs of {project}", "split expenses"],
+      ["review each draft of {project} within {count} days", "look through our texts quickly"],
+      ["lend us {count} measuring devices", "give us instruments for a while"],
+      ["keep the price until {month}", "charge no more than now"],
+    ],
+    facts: [
+      "{who} agreed to {value}.",
+      "It was agreed with {who} to {value}.",
+      "In the call of {day}, {who} agreed to {value}.",
+    ],
+    same: ["What has {name} agreed to?", "Who at {company} agreed to {value}?"],
+    other: ["What did {first} promise us?", "Who of {company} made a commitment to {otherwise}?"],
+    topic: "agreed",
+  },
+  {
+    name: "successor",
+    values: [["{colleague}", "{colleague}"]],
+    facts: [
+      "{who} replaces {value} as our contact.",
+      "{who} took over the accounts of {value}.",
+      "{value} was replaced by {who} in {month}.",
+    ],
+    same: ["Whom does {name} replace as our contact?", "Who at {company} replaced {value}?"],
+    other: ["Whose job does {first} do now?", "To whom at {company} do we turn now that {otherwise} has left?"],
+    topic: "replaces",
+  },
+  {
+    name: "budget",
+    values: [["{amount} euros for {project}", "what {project} may cost"]],
+    facts: ["The budget of {who} is {value}.", "{who} has a budget of {value}.", "{who} raised the budget to {value}."],
+    same: ["What budget does {name} have?", "Who at {company} has a budget of {value}?"],
+    other: ["How much money can {first} spend?", "Who of {company} decides on {otherwise}?"],
+    topic: "budget",
+  },
+  {
+    name: "product version",
+    values: [
+      ["version {version} of the gateway", "router software"],
+      ["version {version} of the billing module", "program that makes invoices"],
+      ["version {version} of the mobile app", "telephone client"],
+      ["version {version} of the firmware", "code on the device"],
+    ],
+    facts: ["{who} runs {value}.", "{who} still has {value} installed.", "{who} upgraded to {value} in {month}."],
+    same: ["Which version does {name} run?", "Who at {company} runs {value}?"],
+    other: ["What release is {first} on?", "Which client at {company} uses our {otherwise}?"],
+    topic: "version installed",
+  },
+  {
+    name: "payment",
+    values: [
+      ["within {count} days", "rather fast"],
+      ["in two instalments", "half now and half later"],
+      ["at the end of each quarter", "every three months"],
+      ["against a purchase order only", "not without a number of theirs"],
+    ],
+    facts: [
+      "{who} pays invoices {value}.",
+      "Invoices to {who} are paid {value}.",
+      "{who} insists that invoices are paid {value}.",
+    ],
+    same: ["How does {name} pay invoices?", "Who at {company} pays invoices {value}?"],
+    other: ["When can we count on money from {first}?", "Who of {company} settles bills {otherwise}?"],
+    topic: "invoices paid",
+  },
+  {
+    name: "renewal",
+    values: [
+      ["the maintenance contract", "upkeep"],
+      ["the lease of the {city} office", "rent of a building"],
+      ["the licence for {project}", "right of use"],
+      ["the insurance", "cover against damage"],
+    ],
+    facts: [
+      "{who} renews {value} on {day}.",
+      "With {who}, {value} has to be renewed by {day}.",
+      "{who} will not renew {value} after {day}.",
+    ],
+    same: ["What is {name} going to renew?", "Who at {company} renews {value}?"],
+    other: ["Which arrangement with {first} runs out?", "With whom at {company} do we extend the {otherwise}?"],
+    topic: "renewal",
+  },
+  {
+    name: "delivery",
+    values: [
+      ["{count} broken pumps", "defective machines"],
+      ["{count} missing boxes", "parcels that never came"],
+      ["a wrong invoice for {project}", "an incorrect bill"],
+      ["a delay of {count} weeks", "having to wait"],
+    ],
+    facts: [
+      "{who} reported {value} in the delivery of {day}.",
+      "The delivery to {who} had {value}.",
+      "A delivery with {value} upset {who}.",
+    ],
+    same: ["What was reported by {name} about the delivery?", "Who at {company} had a delivery with {value}?"],
+    other: ["What went wrong with the goods for {first}?", "Which customer at {company} suffered from {otherwise}?"],
+    topic: "delivery",
+  },
+  {
+    name: "discount",
+    values: [["{count} percent on {project}", "{project}"]],
+    facts: [
+      "{who} gets a discount of {value}.",
+      "A discount of {value} was given to {who}.",
+      "{who} negotiated a discount of {value}.",
+    ],
+    same: ["Which discount does {name} get?", "Who at {company} gets a discount of {value}?"],
+    other: ["How much cheaper is it for {first}?", "For whom at {company} did we lower the price of {otherwise}?"],
+    topic: "discount",
+  },
+];

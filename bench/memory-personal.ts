@@ -1,0 +1,175 @@
+import type { Kind } from "./memory-kinds.ts";
+
+/** What is known of people as such. */
+export const PERSONAL_KINDS: readonly Kind[] = [
+  {
+    name: "meeting time",
+    values: [
+      ["before ten in the morning", "very early"],
+      ["after three in the afternoon", "late in the day"],
+      ["on Tuesdays", "on the second weekday"],
+      ["on Thursdays", "just before the end of the week"],
+      ["over lunch", "at midday, with food"],
+      ["in the evening", "once work is over"],
+    ],
+    facts: [
+      "{who} prefers meetings {value}.",
+      "Meetings with {who} are best held {value}.",
+      "{who} asked for meetings to be {value}.",
+    ],
+    same: ["At what time are meetings with {name} held?", "Who at {company} prefers meetings {value}?"],
+    other: [
+      "Which hour suits {first} for getting together?",
+      "Which contact from {company} would rather see us {otherwise}?",
+    ],
+    topic: "preferred meetings",
+  },
+  {
+    name: "channel",
+    values: [
+      ["by phone", "with a call"],
+      ["on Signal", "through an encrypted messenger"],
+      ["by email only", "in writing"],
+      ["by video call", "face to face on a screen"],
+      ["by text message", "with an SMS"],
+    ],
+    facts: [
+      "{who} wants to be reached {value}.",
+      "{who} is best reached {value}.",
+      "Anything urgent should reach {who} {value}.",
+    ],
+    same: ["How does {name} want to be reached?", "Who at {company} is reached {value}?"],
+    other: ["What is the quickest way to get hold of {first}?", "Whom at {company} do we contact {otherwise}?"],
+    topic: "reached how",
+  },
+  {
+    name: "move",
+    values: [["from {town} to {city}", "{city}"]],
+    facts: [
+      "{who} moved {value} in {month}.",
+      "The office of {who} moved {value}.",
+      "{who} is going to move {value} by {day}.",
+    ],
+    same: ["Where did {name} move to?", "Who of {company} moved {value}?"],
+    other: [
+      "Where does {first} live these days?",
+      "Which person at {company} relocated, with a new home in {otherwise}?",
+    ],
+    topic: "move",
+  },
+  {
+    name: "allergy",
+    values: [
+      ["walnuts", "a certain nut"],
+      ["shrimps", "crustaceans"],
+      ["milk", "dairy products"],
+      ["gluten", "bread and pasta"],
+      ["bee stings", "insects"],
+      ["cats", "pets"],
+      ["celery", "a common vegetable"],
+      ["penicillin", "an antibiotic"],
+    ],
+    facts: [
+      "{who} is allergic to {value}.",
+      "{who} has a severe allergy to {value}.",
+      "Mind the allergy of {who} to {value}.",
+    ],
+    same: ["Which allergy does {name} have?", "Who at {company} is allergic to {value}?"],
+    other: [
+      "What must never get near {first}, for medical reasons?",
+      "Which guest from {company} cannot bear {otherwise}?",
+    ],
+    topic: "allergy",
+  },
+  {
+    name: "travel",
+    values: [["{city} from {day} for {count} days", "{city} around {month}"]],
+    facts: ["{who} travels to {value}.", "{who} will be travelling in {value}.", "{who} booked a trip to {value}."],
+    same: ["Which trip has {name} booked?", "Who at {company} travels to {value}?"],
+    other: ["Where is {first} off to?", "Who of {company} could be visited while away in {otherwise}?"],
+    topic: "trip",
+  },
+  {
+    name: "birthday",
+    values: [["{day}", "{month}"]],
+    facts: [
+      "The birthday of {who} is on {value}.",
+      "{who} has a birthday on {value}.",
+      "{who} was born on {value} and celebrates the birthday.",
+    ],
+    same: ["When is the birthday of {name}?", "Whose birthday at {company} is on {value}?"],
+    other: [
+      "On what day should we congratulate {first}?",
+      "Which friend at {company} turns a year older in {otherwise}?",
+    ],
+    topic: "birthday",
+  },
+  {
+    name: "absence",
+    values: [
+      ["on Fridays", "at the end of the week"],
+      ["on Mondays", "when the week begins"],
+      ["in {month}", "one month of the year"],
+      ["during school holidays", "when children have time off"],
+      ["on Wednesday afternoons", "midweek after lunch"],
+    ],
+    facts: [
+      "{who} does not work {value}.",
+      "{who} is never in the office {value}.",
+      "{who} has no working days {value}.",
+    ],
+    same: ["When is {name} not in the office?", "Who at {company} does not work {value}?"],
+    other: ["At what times is {first} away?", "Who of {company} is unavailable {otherwise}?"],
+    topic: "not in the office",
+  },
+  {
+    name: "language",
+    values: [
+      ["French", "the tongue of Molière"],
+      ["German", "the tongue of Goethe"],
+      ["Norwegian", "the tongue of Ibsen"],
+      ["plain English", "simple sentences"],
+      ["Spanish", "the tongue of Cervantes"],
+    ],
+    facts: [
+      "{who} wants letters in {value}.",
+      "{who} would like all letters to be written in {value}.",
+      "Letters to {who} are to be in {value}.",
+    ],
+    same: ["In which language are letters to {name} written?", "Who at {company} wants letters in {value}?"],
+    other: ["How should mail for {first} be worded?", "Which reader at {company} understands {otherwise} best?"],
+    topic: "letters in",
+  },
+  {
+    name: "dislike",
+    values: [
+      ["attachments", "files that come with a message"],
+      ["long emails", "endless reading"],
+      ["being called without an appointment", "unannounced ringing"],
+      ["exclamation marks", "loud punctuation"],
+      ["being copied in", "messages meant for others"],
+      ["first names", "a familiar address"],
+    ],
+    facts: ["{who} dislikes {value}.", "{who} complained about {value}.", "{who} cannot stand {value}."],
+    same: ["What does {name} dislike?", "Who at {company} complained about {value}?"],
+    other: ["What annoys {first}?", "Who of {company} gets irritated by {otherwise}?"],
+    topic: "dislikes",
+  },
+  {
+    name: "drink",
+    values: [
+      ["green tea", "something hot and Japanese"],
+      ["black coffee", "an espresso"],
+      ["tap water", "nothing fancy"],
+      ["ginger ale", "a spicy soda"],
+      ["dry cider", "fermented apples"],
+    ],
+    facts: ["{who} drinks {value}.", "{who} always has {value} to drink.", "Have {value} ready for {who} to drink."],
+    same: ["What does {name} drink?", "Who at {company} drinks {value}?"],
+    other: [
+      "Which beverage do we put on the table for {first}?",
+      "Which visitor from {company} is glad about {otherwise}?",
+    ],
+    topic: "drinks",
+  },
+];
