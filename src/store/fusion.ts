@@ -7,8 +7,8 @@ export interface RankedKey {
 /** The constant of the paper: how much the first places count above later ones. */
 const K = 60;
 
-/** The first places of a ranking that count: further down, a place adds less than 1/560. */
-const PLACES = 500;
+/** The first places of a ranking that count: further down, a place adds less than 1/260. */
+const PLACES = 200;
 
 /** How many places of each ranking are fused where so many results are wanted. */
 export function fusedPlaces(wanted: number): number {
@@ -41,19 +41,24 @@ export function fuse(rankings: readonly (readonly { key: string }[])[]): RankedK
 export class Best {
   readonly #limit: number;
   #found: RankedKey[] = [];
-  /** What scores less is not among the best. */
-  worst = Number.NEGATIVE_INFINITY;
+  #worst: RankedKey = { key: "", score: Number.NEGATIVE_INFINITY };
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Takes an item; callers pass over those below {@link worst}. */
+  /** Whether an item can still be among the best; many may score alike. */
+  admits(key: string, score: number): boolean {
+    const { score: worst } = this.#worst;
+    return score > worst || (score === worst && key < this.#worst.key);
+  }
+
+  /** Takes an item that is admitted. */
   add(key: string, score: number): void {
     this.#found.push({ key, score });
     if (this.#found.length < 2 * this.#limit) return;
     this.#found = this.sorted();
-    this.worst = this.#found.at(-1)?.score ?? this.worst;
+    this.#worst = this.#found.at(-1) ?? this.#worst;
   }
 
   /** The best so far, best first. */

@@ -49,10 +49,10 @@ export class SqliteSearch {
     // Most pages are full at the first try; expired rows and those that a filter refuses make it look further.
     for (let reach = hasFilter ? wanted * 8 : wanted; ; reach *= 8) {
       const places = isByVector ? reach : fusedPlaces(reach);
-      const byVector = near && this.#vectors.nearest(changes, near, places, words?.isWanted);
+      const byVector = near && this.#vectors.nearest(changes, near, places, words?.isWantedIn);
       const byWords = () => words?.index.rank(ranking.query, places, words.isWanted) ?? [];
       const ranked = combine(ranking, byVector, byWords, places);
-      const found = this.#take(scan, ranked, wanted);
+      const found = this.#take(scan, ranked, { wanted, isSifted: words !== undefined || !hasFilter });
       if (found.rows.length < wanted && ranked.length >= places) continue;
       if (found.rows.length === wanted) return { ...found, rows: found.rows.slice(scan.offset) };
       const seen = new Set(ranked.map(({ key }) => key));
@@ -96,13 +96,16 @@ export class SqliteSearch {
     return new Map(rows.map((row) => [addressOf(row), row]));
   }
 
-  /** The first `wanted` ranked rows that are there and pass the filter. */
-  #take({ filter }: RowScan, ranked: readonly RankedKey[], wanted: number): Found {
-    const hasFilter = Object.keys(filter).length > 0;
+  /** The first `wanted` ranked rows that are there and pass the filter; `isSifted`: most of them do. */
+  #take(
+    { filter }: RowScan,
+    ranked: readonly RankedKey[],
+    { wanted, isSifted }: { wanted: number; isSifted: boolean },
+  ): Found {
     const rows: ScoredRow[] = [];
     let unreadable = 0;
     for (let at = 0; at < ranked.length && rows.length < wanted; ) {
-      const chunk = ranked.slice(at, at + (hasFilter ? CHUNK : Math.min(wanted - rows.length, CHUNK)));
+      const chunk = ranked.slice(at, at + (isSifted ? Math.min(wanted - rows.length, CHUNK) : CHUNK));
       at += chunk.length;
       const stored = this.#rowsAt(chunk.map(({ key }) => key));
       for (const { key, score } of chunk) {

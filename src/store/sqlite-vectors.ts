@@ -41,7 +41,7 @@ export class SqliteVectors {
     { epoch, namespaces }: Changes,
     query: Float32Array,
     limit: number,
-    isWanted?: (address: string) => boolean,
+    isWantedIn?: (namespace: string) => (key: string) => boolean,
   ): RankedKey[] {
     if (epoch !== this.#epoch) this.#forgetAll(epoch);
     if (query.length !== this.#dimensions) {
@@ -50,8 +50,7 @@ export class SqliteVectors {
       this.#seen.clear();
     }
     const found = namespaces.map(({ namespace, change }) => {
-      const accepts = isWanted && ((key: string) => isWanted(addressText([namespace], key)));
-      const near = this.#nearestIn(namespace, change, { query, limit, accepts });
+      const near = this.#nearestIn(namespace, change, { query, limit, accepts: isWantedIn?.(namespace) });
       return near.map(({ key, score }) => ({ key: addressText([namespace], key), score }));
     });
     const [only] = found;

@@ -19,6 +19,8 @@ export interface Words {
   index: WordIndex;
   /** Whether an item can pass the filter, as far as its plain fields tell. */
   isWanted: (address: string) => boolean;
+  /** The same for the keys of one namespace. */
+  isWantedIn: (namespace: string) => (key: string) => boolean;
   /** All items that can pass. */
   wanted: () => string[];
 }
@@ -33,6 +35,8 @@ interface Held {
   versions: Map<string, number>;
   /** The fields of items that hold plain values; undefined stands for others. */
   fields: Map<string, JsonObject>;
+  /** The same by namespace and key, since to join them for each of many items takes longer than to test it. */
+  fieldsByKey: Map<string, Map<string, JsonObject>>;
 }
 
 const rowsSchema = z.array(z.tuple([z.string(), z.string(), z.number(), z.number().nullable(), z.number()]));
@@ -63,13 +67,18 @@ export class SqliteWords {
     const index = kept && !isChanged ? kept.index : this.#refresh(id, held, read);
     const test = prefilter(scan.filter);
     const isWanted = (address: string) => isPassed(held.fields.get(address), test);
-    return { index, isWanted, wanted: () => [...held.versions.keys()].filter(isWanted) };
+    const isWantedIn = (namespace: string) => {
+      const fields = held.fieldsByKey.get(namespace);
+      return (key: string) => isPassed(fields?.get(key), test);
+    };
+    return { index, isWanted, isWantedIn, wanted: () => [...held.versions.keys()].filter(isWanted) };
   }
 
   #begin(id: string, epoch: number): Held {
     for (const other of this.#held.keys()) if (!this.#indexes.has(other)) this.#held.delete(other);
-    const fields = this.#held.get(id)?.fields ?? new Map();
-    const held = { epoch, seen: new Map(), until: Number.POSITIVE_INFINITY, versions: new Map(), fields };
+    const { fields = new Map(), fieldsByKey = new Map() } = this.#held.get(id) ?? {};
+    const until = Number.POSITIVE_INFINITY;
+    const held = { epoch, seen: new Map(), until, versions: new Map(), fields, fieldsByKey };
     this.#held.set(id, held);
     return held;
   }
@@ -111,10 +120,21 @@ export class SqliteWords {
     let step = refresh.next();
     while (!step.done) {
       const values = read(step.value);
-      for (const [address, value] of values) held.fields.set(address, plainFields(value));
+      for (const [address, value] of values) {
+        const fields = plainFields(value);
+        const [namespace = "", key = ""] = address.split("\0");
+        const byKey = held.fieldsByKey.get(namespace) ?? new Map<string, JsonObject>();
+        held.fieldsByKey.set(namespace, byKey.set(key, fields));
+        held.fields.set(address, fields);
+      }
       step = refresh.next(values);
     }
-    for (const address of held.fields.keys()) if (!held.versions.has(address)) held.fields.delete(address);
+    for (const address of held.fields.keys()) {
+      if (held.versions.has(address)) continue;
+      const [namespace = "", key = ""] = address.split("\0");
+      held.fieldsByKey.get(namespace)?.delete(key);
+      held.fields.delete(address);
+    }
     return step.value;
   }
 }

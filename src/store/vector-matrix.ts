@@ -250,9 +250,9 @@ function select(
 ): RankedKey[] {
   for (let slot = 0; slot < owners.length; slot += 1) {
     const score = scores[slot] ?? 0;
-    if (score < best.worst) continue;
     const item = owners[slot];
-    if (!item || (item.slots.length > 1 && nearestSlot(item, scores) !== slot)) continue;
+    if (!item || !best.admits(item.key, score)) continue;
+    if (item.slots.length > 1 && nearestSlot(item, scores) !== slot) continue;
     if (accepts(item.key)) best.add(item.key, score);
   }
   return best.sorted();

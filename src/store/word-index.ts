@@ -82,7 +82,7 @@ export class WordIndex {
       }
     }
     const best = new Best(limit);
-    for (const [{ key }, score] of scores) if (score >= best.worst && isWanted(key)) best.add(key, score);
+    for (const [{ key }, score] of scores) if (best.admits(key, score) && isWanted(key)) best.add(key, score);
     return best.sorted();
   }
 }
