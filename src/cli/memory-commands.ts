@@ -114,6 +114,35 @@ place of its file. Of any other store it is an export of all users, which \`mnem
     });
 
   memory
+    .command("forget")
+    .description("remove a contact, an email or a memory with all that was learnt from it, for good")
+    .addOption(user())
+    .addOption(
+      new Option("--contact <address>", "the person of this address, and all their emails").conflicts([
+        ...["email", "memory"],
+      ]),
+    )
+    .addOption(new Option("--email <id>", "the email of this id").conflicts("memory"))
+    .option("--memory <id>", "the memory of this id")
+    .option("--dry-run", "say what would go, and why, and remove nothing")
+    .option("--yes", "do not ask; needed where there is no terminal")
+    .addOption(json())
+    .addHelpText(
+      "after",
+      `
+What was made from it goes too: examples, rules, facts, versions' text, threads; where other items name it, they say
+(forgotten). On SQLite the freed pages are overwritten before the command returns.
+
+Examples:
+  mnemail memory forget --user alice@example.com --contact ada@work.example --dry-run
+  mnemail memory forget --user alice@example.com --email "<1@work.example>" --yes`,
+    )
+    .action(async (options: unknown) => {
+      const { forgetMemory } = await import("./forget.ts");
+      process.exitCode = await forgetMemory(options);
+    });
+
+  memory
     .command("sweep")
     .description("remove items past their time, which are hidden already")
     .addOption(json())

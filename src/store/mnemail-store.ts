@@ -126,6 +126,17 @@ export class MnemailStore extends BaseStore {
     return this.#driver.sweep();
   }
 
+  /**
+   * Removes what is past its time, and all traces of what was removed before, from the files too where the backend has
+   * some. Returns what it could not do, in lines for people.
+   *
+   * @throws MnemailError("store") when other processes kept it from that.
+   */
+  async erase(): Promise<string[]> {
+    await this.#driver.sweep();
+    return (await this.#driver.vacuum?.()) ?? [];
+  }
+
   /** What the backend says about itself. */
   async health(): Promise<RowHealth> {
     return this.#driver.health();

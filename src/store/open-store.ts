@@ -40,7 +40,10 @@ async function openDriver(
 }
 
 /** A checkpointer with what was opened for it. */
-export interface OpenCheckpointer extends ThreadSource, AsyncDisposable {}
+export interface OpenCheckpointer extends ThreadSource, AsyncDisposable {
+  /** Leaves nothing of deleted threads, as {@link MnemailStore.erase} does of items. */
+  erase(): Promise<string[]>;
+}
 
 /**
  * Opens LangGraph's checkpointer of the same setting: for SQLite in a file beside the store's, so that checkpoints do
@@ -58,21 +61,24 @@ export async function openCheckpointer(
       const { threadIdsOf } = await import("./threads.ts");
       const checkpointer = new MemorySaver();
       const threadIds = (userId: string) => threadIdsOf(checkpointer, userId);
-      return { checkpointer, threadIds, [Symbol.asyncDispose]: async () => {} };
+      return { checkpointer, threadIds, erase: async () => [], [Symbol.asyncDispose]: async () => {} };
     }
     case "sqlite": {
       const { checkpointPath, openSqliteCheckpointer } = await import("./sqlite-checkpointer.ts");
-      const { close, ...opened } = await openSqliteCheckpointer(checkpointPath(config.path));
-      return { ...opened, [Symbol.asyncDispose]: async () => close() };
+      const { close, erase, ...opened } = await openSqliteCheckpointer(checkpointPath(config.path));
+      return { ...opened, erase: () => erase().then((): string[] => []), [Symbol.asyncDispose]: async () => close() };
     }
     case "postgres": {
-      const { openPostgresCheckpointer, threadIdsOnPostgres } = await import("./postgres-checkpointer.ts");
+      const { eraseThreadsOnPostgres, openPostgresCheckpointer, threadIdsOnPostgres } = await import(
+        "./postgres-checkpointer.ts"
+      );
       const { openPostgresPool, withRetry } = await import("./postgres-pool.ts");
       const pool = openPostgresPool(config, options.warn);
       try {
         const checkpointer = await withRetry(config, () => openPostgresCheckpointer(pool));
         const threadIds = (userId: string) => withRetry(config, () => threadIdsOnPostgres(pool, userId));
-        return { checkpointer, threadIds, [Symbol.asyncDispose]: () => pool.end() };
+        const erase = () => withRetry(config, () => eraseThreadsOnPostgres(pool));
+        return { checkpointer, threadIds, erase, [Symbol.asyncDispose]: () => pool.end() };
       } catch (error) {
         await pool.end();
         throw error;

@@ -3,6 +3,7 @@ import { PostgresSaver } from "@langchain/langgraph-checkpoint-postgres";
 import type pg from "pg";
 import { z } from "zod";
 import { withMigrationLock } from "./migration-lock.ts";
+import { vacuumTables } from "./postgres-vacuum.ts";
 
 /** The last migration of the installed PostgresSaver; they count from 0. */
 const NEWEST_POSTGRES_MIGRATION = 4;
@@ -54,6 +55,11 @@ export async function threadIdsOnPostgres(pool: pg.Pool, userId: string): Promis
     .array(z.object({ thread_id: z.string() }))
     .parse(rows)
     .map((row) => row.thread_id);
+}
+
+/** Has PostgreSQL take deleted threads out of its tables; returns what it refused. @throws what `pg` throws. */
+export async function eraseThreadsOnPostgres(pool: pg.Pool): Promise<string[]> {
+  return vacuumTables(pool, ["checkpoints", "checkpoint_blobs", "checkpoint_writes"]);
 }
 
 async function readTables(

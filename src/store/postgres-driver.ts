@@ -8,6 +8,7 @@ import { PostgresReader, type Queryable } from "./postgres-reader.ts";
 import { keptColumns, parseKept } from "./postgres-reads.ts";
 import { type PostgresSchema, preparePostgres } from "./postgres-schema.ts";
 import { below, LIVE, Parameters, type Statement, statement, writeStatement } from "./postgres-statements.ts";
+import { vacuumTables } from "./postgres-vacuum.ts";
 import {
   addressText,
   type KeptPage,
@@ -22,6 +23,7 @@ import type { SearchLanguage } from "./tokens.ts";
 import { isComparable, parseSpace, spaceText, type VectorSpace } from "./vector-space.ts";
 
 const PAGE = 500;
+const TABLES = ["store", "store_vectors", "mnemail_unembedded"];
 
 /**
  * Opens rows in a PostgreSQL database, whose tables it sees to. Many processes may use it at once. Vectors are
@@ -56,6 +58,7 @@ class PostgresDriver implements RowDriver {
   #prepares = true;
   #writes = 0;
   #closed: Promise<void> | undefined;
+  readonly vacuum = () => withRetry(this.#config, () => vacuumTables(this.#pool, TABLES));
 
   constructor(pool: pg.Pool, config: PostgresConfig, schema: PostgresSchema, language: SearchLanguage) {
     this.#pool = pool;

@@ -142,6 +142,13 @@ export interface RowDriver {
   drop(prefixes: string[][]): Promise<number>;
   /** Removes expired rows; returns how many. */
   sweep(): Promise<number>;
+  /**
+   * Leaves nothing of removed rows where it could be read off, as far as the engine lets it; returns what it could not
+   * do, in lines for people. Absent where nothing is left anyway.
+   *
+   * @throws MnemailError("store") when others kept it from that.
+   */
+  vacuum?(): Promise<string[]>;
   health(): Promise<RowHealth>;
   /** Writes a copy of the whole database as of one moment to a new file, while others go on writing. */
   backup?(path: string): Promise<void>;

@@ -3,6 +3,7 @@ import { type BaseCheckpointSaver, MemorySaver, type SerializerProtocol } from "
 import { SqliteSaver } from "@langchain/langgraph-checkpoint-sqlite";
 import Database from "libsql";
 import { z } from "zod";
+import { eraseFreed } from "./sqlite-erase.ts";
 import { enterWal, prepareFile, storeError } from "./sqlite-file.ts";
 
 const BUSY_TIMEOUT_MS = 5_000;
@@ -27,13 +28,17 @@ export function checkpointPath(storePath: string): string {
 
 /**
  * Opens LangGraph's SqliteSaver on a file of its own, made for this user's eyes only. Several processes may use it.
- * `threadIds` names the threads of a user, the one with the newest checkpoint first, without reading them.
+ * `threadIds` names the threads of a user, the one with the newest checkpoint first, without reading them; `erase` leaves
+ * nothing of deleted threads in the files.
  *
  * @throws MnemailError("store") when the file cannot be opened, written or is not a healthy database.
  */
-export async function openSqliteCheckpointer(
-  path: string,
-): Promise<{ checkpointer: BaseCheckpointSaver; threadIds(userId: string): Promise<string[]>; close(): void }> {
+export async function openSqliteCheckpointer(path: string): Promise<{
+  checkpointer: BaseCheckpointSaver;
+  threadIds(userId: string): Promise<string[]>;
+  erase(): Promise<void>;
+  close(): void;
+}> {
   const place = { path, busyTimeoutMs: BUSY_TIMEOUT_MS };
   let database: Database.Database | undefined;
   try {
@@ -52,7 +57,7 @@ export async function openSqliteCheckpointer(
         throw storeError(place, error);
       }
     };
-    return { checkpointer, threadIds, close: () => opened.close() };
+    return { checkpointer, threadIds, erase: () => eraseFreed(place, opened), close: () => opened.close() };
   } catch (error) {
     database?.close();
     throw storeError(place, error);

@@ -14,6 +14,7 @@ import type {
   RowWrite,
 } from "./row-driver.ts";
 import { backUp, readPages } from "./sqlite-copies.ts";
+import { eraseFreed } from "./sqlite-erase.ts";
 import { identityOf, inTransaction, openDatabase, type Place, storeError } from "./sqlite-file.ts";
 import { readSqliteHealth } from "./sqlite-health.ts";
 import {
@@ -137,6 +138,11 @@ class SqliteDriver implements RowDriver {
       this.#write("UPDATE mnemail_clock SET epoch = epoch + 1");
       return swept;
     });
+  }
+
+  async vacuum(): Promise<string[]> {
+    await eraseFreed(this.#place, this.#database);
+    return [];
   }
 
   async health(): Promise<RowHealth> {

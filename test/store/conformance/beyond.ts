@@ -77,6 +77,25 @@ export const BEYOND = clauses({
     await store.restore([{ ...expired("only"), namespace: ["only"] }]);
     expect(await store.listNamespaces({})).toEqual([["r"]]);
   },
+  "an erase removes what is past its time and nothing else": async ({ openOurs }) => {
+    const store = await openOurs();
+    await store.restore([expired("gone"), row("here", { fields: ["text"] }), row("there", { fields: ["text"] })]);
+    const found = async (ranking: "vector" | "words" | "hybrid") => {
+      const search = { namespacePrefix: ["r"], query: "text of here", ranking };
+      const [items] = await store.batch<[typeof search]>([search]);
+      return keysOf(items);
+    };
+    expect(await found("hybrid")).toEqual(["here", "there"]);
+    await store.delete(["r"], "there");
+    expect(await store.erase()).toEqual([]);
+    for (const ranking of ["vector", "words", "hybrid"] as const) expect(await found(ranking)).toEqual(["here"]);
+    expect(await store.health()).toMatchObject({ items: 1, expired: 0 });
+    expect(await pagesOf(store, [[]])).toMatchObject([
+      { key: "here", createdAt: past, updatedAt: past, fields: ["text"] },
+    ]);
+    await store.put(["r"], "new", { text: "text of here too" });
+    expect((await found("words")).sort()).toEqual(["here", "new"]);
+  },
   "an item with a time to live is there until then; a plain put keeps it for good": async ({ openOurs }) => {
     const store = await openOurs();
     await store.putWithTtl(["r"], "k", { n: 1 }, 5, false);
