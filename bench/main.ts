@@ -35,16 +35,15 @@ program
 
 program
   .command("memory")
-  .description("how well, how fast and at what cost memories are found; some 2 minutes; exit 1 when a goal is missed")
+  .description("how well, how fast and at what cost memories are found; some 2 minutes")
   .option("--json", "print JSON for programs")
   .option("--quick", "fewer repetitions, below a minute")
   .action(async (raw: unknown) => {
     const options = z.object({ json: z.boolean().default(false), quick: z.boolean().default(false) }).parse(raw);
-    const { judgeMemory, runMemoryBench } = await import("./memory.ts");
+    const { runMemoryBench } = await import("./memory.ts");
     const { memoryToJson, memoryToMarkdown } = await import("./memory-report.ts");
     const report = await runMemoryBench({ quick: options.quick }, noteTime());
     process.stdout.write(`${options.json ? memoryToJson(report) : memoryToMarkdown(report)}\n`);
-    if (judgeMemory(report).some(({ met }) => !met)) process.exitCode = 1;
   });
 
 /** A function that prints lines on stderr, each with the seconds since now. */

@@ -114,6 +114,7 @@ export async function deleteThreads(rawOptions: unknown): Promise<number> {
   }
   // What is past its time is hidden from clearing.
   await store.sweep();
+  for (const each of [...(await store.erase()), ...(await kept.source.erase())]) note(each);
   if (json) printJson({ user, deleted: chosen.map(({ threadId }) => threadId) });
   else console.log(`deleted ${plural(chosen.length, "thread")} of ${shorten(user)}`);
   return 0;

@@ -5,6 +5,7 @@ import { loadConfig } from "../../src/config.ts";
 import { StoreAccess } from "../../src/memory/access.ts";
 import { TemporaryData } from "../../src/memory/temporary.ts";
 import { openStore } from "../../src/store/open-store.ts";
+import { filesWith } from "../memory/forget-world.ts";
 import { temporaryFolder } from "../support/assistant.ts";
 import { runCli } from "../support/cli.ts";
 
@@ -137,6 +138,8 @@ test("threads are deleted with their temporary data, and nobody else's", async (
 
   const one = await at.threads("delete", "t1", "t1", "--yes", "--user", ANA, "--json");
   expect(JSON.parse(one.stdout)).toEqual({ user: ANA, deleted: ["t1"] });
+  // Long-term memory still holds the email; what only the thread had is in no file of the threads.
+  expect(filesWith(at.folder.path("."), "when it is planned")).toEqual(["memory.db"]);
   await at.temporary(async (data) => {
     expect(await data.list(ANA, "t1")).toEqual([]);
     expect(await data.get(EVE, "t1", "choice")).toBe("eve's");
