@@ -34,6 +34,7 @@ export async function dropUser(rawOptions: unknown): Promise<number> {
     }
   }
   const removed = await store.drop(roots);
+  for (const each of await store.erase()) note(each);
   if (json) printJson({ user, removed });
   else console.log(`removed ${plural(removed, "item")} of ${shorten(user)}`);
   return 0;

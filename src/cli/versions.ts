@@ -8,6 +8,7 @@ import type { PromptHistory } from "../memory/version-puts.ts";
 import { evidenceOf } from "../memory/versions.ts";
 import { LEARNABLE_PROMPTS, type LearnablePrompt } from "../prompts.ts";
 import { printJson, shorten } from "./output.ts";
+import { plural } from "./progress.ts";
 import { renderGate } from "./receipt.ts";
 import { openMemory } from "./session.ts";
 
@@ -123,7 +124,7 @@ function numberOf(text: string | undefined): number | undefined {
 }
 
 function asJson({ number, text, record, isRecorded }: Version) {
-  const { author, feedback, operations, gate, accepted, restores, model, at } = record ?? {};
+  const { author, feedback, operations, gate, accepted, restores, forgotten, model, at } = record ?? {};
   const parent = record?.parent ?? null;
   const evidence = evidenceOf(operations ?? []);
   return {
@@ -137,6 +138,7 @@ function asJson({ number, text, record, isRecorded }: Version) {
     gate,
     accepted,
     restores,
+    forgotten,
     model,
     recorded: isRecorded,
     text,
@@ -152,7 +154,11 @@ function renderVersion(version: Version, parent: Version | undefined, isLive: bo
     const old = parent?.state.rules.find(({ id }) => id === each.id)?.text ?? each.id;
     return each.op === "replace" ? [`+ ${each.rule.text}`, `- ${old}`] : [`- ${old}`];
   });
-  const what = record.restores === null ? [] : [`restores version ${record.restores}`];
+  const { forgotten } = record;
+  const what = [
+    ...(record.restores === null ? [] : [`restores version ${record.restores}`]),
+    ...(!forgotten ? [] : [`forgets ${plural(forgotten, "rule")}, which no version has any more`]),
+  ];
   const gate = record.gate ? renderGate(record.gate).slice(0, 1) : [];
   return [
     `version ${number}${isLive ? " (live)" : ""}: ${renderOrigin(version)}`,

@@ -38,6 +38,8 @@ export const versionRecordSchema = z.looseObject({
   /** Whether the user accepted it although its test had not passed. */
   accepted: z.boolean().default(false),
   restores: z.int().min(0).nullable().default(null),
+  /** How many rules were forgotten: they are in no version any more. */
+  forgotten: z.int().min(0).optional(),
   model: z.string().nullable(),
   at: z.string(),
 });

@@ -1,12 +1,20 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "libsql";
-import { describe, expect, test } from "vitest";
+import pg from "pg";
+import { afterAll, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { loadConfig } from "../../src/config.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
+import { openStore } from "../../src/store/open-store.ts";
 import { openSqliteCheckpointer } from "../../src/store/sqlite-checkpointer.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { temporaryFolder } from "../support/assistant.ts";
+import { startPostgres } from "../support/postgres.ts";
 import { indexOf } from "./conformance/describe-store.ts";
+
+const server = await startPostgres();
+afterAll(() => server?.stop());
 
 const CANARY = "qanaryword";
 const index = indexOf();
@@ -138,4 +146,34 @@ test("erased SQLite checkpoints hold nothing of a thread that was deleted", asyn
   expect(filesWith(folder)).toEqual([]);
   expect(filesWith(folder, "keptword")).toEqual(["c.db"]);
   close();
+});
+
+describe("an erased PostgreSQL store", () => {
+  test.skipIf(!server)("is vacuumed; where the role may not, it says so", async () => {
+    if (!server) return;
+    const config = (url: string) => loadConfig({ environment: { STORE_URL: url }, directory: "/" }).store;
+    await using store = await openStore(config(server.url));
+    await store.put(["a"], "gone", { text: CANARY }, false);
+    await store.delete(["a"], "gone");
+    const admin = new pg.Client(server.url);
+    await admin.connect();
+    const vacuumed = async () => {
+      const { rows } = await admin.query(
+        "SELECT vacuum_count::int AS n FROM pg_stat_user_tables WHERE relname = 'store'",
+      );
+      return z.array(z.object({ n: z.number() })).parse(rows)[0]?.n;
+    };
+    expect(await vacuumed()).toBe(0);
+    expect(await store.erase()).toEqual([]);
+    await expect.poll(vacuumed).toBe(1);
+    await admin.query("CREATE ROLE guest LOGIN PASSWORD 'guest'");
+    await admin.query("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO guest");
+    await admin.end();
+    const url = new URL(server.url);
+    [url.username, url.password] = ["guest", "guest"];
+    await using guest = await openStore(config(url.href));
+    expect((await guest.erase())[0]).toMatch(
+      /"?store"?.*: deleted rows stay in PostgreSQL's files until its next vacuum/,
+    );
+  });
 });
