@@ -5,6 +5,7 @@ import { inTurn, isConditional, putIf } from "../store/conditional-put.ts";
 import type { ConditionalPut } from "../store/operations.ts";
 
 const PAGE = 10_000;
+const ATTEMPTS = 20;
 
 /**
  * What the kinds of memory need of a store: batches, whole namespaces and conditional puts, each round trip counted.
@@ -63,6 +64,22 @@ export class StoreAccess {
   async putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
     count("store_round_trips");
     return putIf(this.#store, puts).catch(storeFailure);
+  }
+
+  /**
+   * Tries a change of a user's memory until nobody else changed what it read; undefined is a try that failed. Changes of
+   * one user take turns, so that they do not make each other's conditional puts fail.
+   *
+   * @throws MnemailError("store") after 20 tries.
+   */
+  async repeat<T>(userId: string, attempt: () => Promise<T | undefined>): Promise<T> {
+    return this.inTurn(`learn ${userId}`, async () => {
+      for (let tried = 0; tried < ATTEMPTS; tried += 1) {
+        const done = await attempt();
+        if (done !== undefined) return done;
+      }
+      throw new MnemailError("store", `memory changed ${ATTEMPTS} times while it was updated`, "try again");
+    });
   }
 
   /** {@link inTurn} on this store. */

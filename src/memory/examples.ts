@@ -7,7 +7,6 @@ import { type Example, examplePut, exampleSearches, readExamples, similarityText
 
 /** One batch is one call of the embeddings; an email takes three searches. */
 const EMAILS_PER_BATCH = 33;
-const ATTEMPTS = 20;
 
 /** An example that was put; `was` is the label it had before. */
 export interface PutExample {
@@ -109,16 +108,13 @@ export class Examples {
     label?: Label,
   ): Promise<PutExample> {
     const { examples: namespace } = userNamespaces(userId);
-    return this.#access.inTurn(turnOf(userId), async () => {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const [item] = await this.#access.batch([{ namespace, key }]);
-        const [example] = readExamples(item ? [item] : []);
-        if (!item || !example) throw unknownExample(userId, key);
-        const put = { namespace, key, value: change(example), index: ["email"], expected: item.value };
-        const { email, label: was } = example.record;
-        if (await this.#access.putIf([put])) return { key, subject: email.subject, label: label ?? was, was };
-      }
-      throw new MnemailError("store", `memory changed ${ATTEMPTS} times while it was updated`, "try again");
+    return this.#access.repeat(userId, async () => {
+      const [item] = await this.#access.batch([{ namespace, key }]);
+      const [example] = readExamples(item ? [item] : []);
+      if (!item || !example) throw unknownExample(userId, key);
+      const put = { namespace, key, value: change(example), index: ["email"], expected: item.value };
+      const { email, label: was } = example.record;
+      return (await this.#access.putIf([put])) ? { key, subject: email.subject, label: label ?? was, was } : undefined;
     });
   }
 

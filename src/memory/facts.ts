@@ -8,8 +8,6 @@ import { CONTENT_LIMIT } from "./memory-record.ts";
 import { type FactSearch, factSearch, recallable } from "./recall.ts";
 import type { Trust } from "./trust.ts";
 
-const ATTEMPTS = 20;
-
 /** A memory that another took the place of. */
 export interface Superseded {
   key: string;
@@ -81,7 +79,7 @@ export class Facts {
   async remember(userId: string, fact: UserFact, at: string): Promise<Remembered> {
     const content = checkContent(fact.content);
     const namespaces = userNamespaces(userId);
-    return repeat(this.#access, userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const put = factPut(namespaces, { ...fact, content }, at);
       const { existing, others } = await findFact(this.#access, namespaces, put.key, fact.supersedes ?? []);
       const isKnown = existing?.value["trust"] === "user";
@@ -102,7 +100,7 @@ export class Facts {
    */
   async retire(userId: string, key: string, at: string): Promise<Superseded> {
     const namespaces = userNamespaces(userId);
-    return repeat(this.#access, userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const [item] = await this.#access.batch([{ namespace: namespaces.collection, key }]);
       if (item?.value["kind"] !== "fact") {
         throw new MnemailError("input", `memory ${JSON.stringify(key)}: ${userId} has no fact of that id`);
@@ -151,20 +149,4 @@ export async function findFact(
   const keys = [...new Set(supersedes)].filter((each) => each !== key);
   const [existing, ...others] = await access.batch([key, ...keys].map((each) => ({ namespace, key: each })));
   return { existing: existing ?? undefined, others: others.filter((item) => item !== null) };
-}
-
-/** Tries a change until nobody else changed what it read. @throws MnemailError("store") after 20 times. */
-export async function repeat<T>(
-  access: StoreAccess,
-  userId: string,
-  attempt: () => Promise<T | undefined>,
-): Promise<T> {
-  // The turn that learning takes too, so that neither makes the other's conditional puts fail.
-  return access.inTurn(`learn ${userId}`, async () => {
-    for (let tried = 0; tried < ATTEMPTS; tried += 1) {
-      const done = await attempt();
-      if (done !== undefined) return done;
-    }
-    throw new MnemailError("store", `memory changed ${ATTEMPTS} times while it was updated`, "try again");
-  });
 }

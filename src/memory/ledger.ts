@@ -19,7 +19,6 @@ import { readPrompt } from "./procedural.ts";
 import { newOperations, type PromptHistory, ruleChange, versionPuts } from "./version-puts.ts";
 import { type ProposalRecord, proposalRecordSchema } from "./versions.ts";
 
-const COMMIT_ATTEMPTS = 20;
 const LOG_PAGE = 10_000;
 
 /** Who acts on memory, and when. */
@@ -132,21 +131,11 @@ export class Ledger {
    * has a receipt by now is left as it is, and that receipt returned. With `dryRun` nothing is written.
    */
   async commit(userId: string, lesson: Lesson, options: { dryRun?: boolean } = {}): Promise<Receipt> {
-    return this.#repeat(userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const { receipt: earlier } = await this.find(userId, lesson.feedback.id);
       if (earlier) return earlier;
       const { puts, receipt } = await this.#prepare(userId, lesson);
       return options.dryRun || (await this.#access.putIf(puts)) ? receipt : undefined;
-    });
-  }
-
-  async #repeat<T>(userId: string, attempt: () => Promise<T | undefined>): Promise<T> {
-    return this.#access.inTurn(`learn ${userId}`, async () => {
-      for (let tried = 0; tried < COMMIT_ATTEMPTS; tried += 1) {
-        const done = await attempt();
-        if (done !== undefined) return done;
-      }
-      throw new MnemailError("store", `memory changed ${COMMIT_ATTEMPTS} times while it was updated`, "try again");
     });
   }
 
@@ -173,7 +162,7 @@ export class Ledger {
 
   /** Makes the state of an older version live as a new version: the one before the last change unless another is named. */
   async rollback(userId: string, name: LearnablePrompt, to: number | undefined, act: Act) {
-    return this.#repeat(userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const history = (await this.histories(userId))[name];
       const live = liveVersion(history.versions);
       const target = to === undefined ? undoTarget(history.versions, live) : this.versionOf(history, to);
@@ -227,7 +216,7 @@ export class Ledger {
    */
   async decide(userId: string, number: number, verdict: "accepted" | "rejected", act: Act): Promise<Change[]> {
     const at = userNamespaces(userId);
-    return this.#repeat(userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const found = (await this.#proposals(at)).find(({ record }) => record.number === number);
       if (!found) {
         throw new MnemailError("input", `proposal ${number}: there is none`, "`mnemail memory proposed` lists them");

@@ -16,15 +16,7 @@ import {
   supersedePuts,
   timeToLive,
 } from "./episodic.ts";
-import {
-  checkContent,
-  findFact,
-  newestFirst,
-  type Remembered,
-  repeat,
-  type Superseded,
-  toSuperseded,
-} from "./facts.ts";
+import { checkContent, findFact, newestFirst, type Remembered, type Superseded, toSuperseded } from "./facts.ts";
 import { CONTENT_LIMIT, daysOf, type MemoryRecord, memoryRecordSchema } from "./memory-record.ts";
 import type { Scope } from "./scope.ts";
 import { leastTrust } from "./trust.ts";
@@ -109,7 +101,7 @@ export class Pending {
    */
   async approve(userId: string, key: string, at: string, other?: OtherScope): Promise<Remembered> {
     const namespaces = userNamespaces(userId);
-    return repeat(this.#access, userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const { item, record } = await this.#waiting(userId, key);
       // Approval does not make a stranger's word the user's.
       const trust = leastTrust("mail", record.trust);
@@ -135,7 +127,7 @@ export class Pending {
    */
   async reject(userId: string, key: string, at: string): Promise<Superseded> {
     const namespaces = userNamespaces(userId);
-    return repeat(this.#access, userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const { item, record } = await this.#waiting(userId, key);
       const puts: ConditionalPut[] = [
         { namespace: namespaces.pending, key, value: null, expected: item.value },
@@ -155,7 +147,7 @@ export class Pending {
   async propose(userId: string, { action, content, id }: MemoryRequest, at: string): Promise<string> {
     const namespaces = userNamespaces(userId);
     const text = action === "delete" ? undefined : checkContent(content ?? "");
-    return repeat(this.#access, userId, async () => {
+    return this.#access.repeat(userId, async () => {
       const [waiting, live] = await this.#access.batch([
         { namespace: namespaces.pending, key: id ?? " " },
         { namespace: namespaces.collection, key: id ?? " " },
