@@ -4,6 +4,7 @@ import { createDecider } from "./agent/triage.ts";
 import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
 import { renderError } from "./errors.ts";
+import { type Approval, type ApproveOptions, approve } from "./learning/approve.ts";
 import { type Extracted, extractWaiting } from "./learning/extract.ts";
 import { createExtractionQueue, type ExtractionTotals } from "./learning/extraction-queue.ts";
 import type { Feedback } from "./learning/feedback.ts";
@@ -55,6 +56,8 @@ export interface OpenAssistant extends AsyncDisposable {
   retry(userId: string, options?: Pick<LearnOptions, "onProgress">): AsyncGenerator<Retried>;
   /** Keeps a fact that the user states: {@link remember}. */
   remember(userId: string, fact: UserFact): Promise<Remembered & { note?: string; usage: Usage }>;
+  /** Approves a pending memory: {@link approve}. */
+  approve(userId: string, key: string, options?: ApproveOptions): Promise<Approval>;
   /** Extracts the facts of the user's emails that wait: {@link extractWaiting}. */
   extract(userId: string): AsyncGenerator<Extracted>;
   /** Where the configuration has it on, works off what waits for a user in the background. Returns at once. */
@@ -117,6 +120,7 @@ export async function openAssistant(
       retry: (userId, { onProgress } = {}) => retry(userId, { ...learning, onProgress }),
       remember: (userId, fact) =>
         metered(async (usage) => ({ ...(await remember(userId, fact, learning)), usage: usage() })),
+      approve: (userId, key, options) => approve(userId, key, learning, options),
       extract: (userId) => extractWaiting(userId, learning),
       extractInBackground,
       extracted: () => queue.idle(),

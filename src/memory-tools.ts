@@ -61,7 +61,9 @@ export function createManageMemoryTool(options: ManageMemoryOptions) {
           const { key } = await facts.retire(userId, id ?? "", at);
           return `deleted memory ${key}`;
         }
-        if (action === "update" && !(await facts.find(userId, id ?? ""))) return `Refused: there is no memory ${id}.`;
+        if (action === "update" && (await facts.find(userId, id ?? ""))?.record.kind !== "fact") {
+          return `Refused: there is no memory ${id}.`;
+        }
         const supersedes = action === "update" && id ? [id] : [];
         const { key } = await facts.remember(userId, { content: content ?? "", supersedes }, at);
         return `${action}d memory ${key}`;
@@ -96,10 +98,9 @@ export function createSearchMemoryTool({ store, instructions, name = "search_mem
     async ({ query, limit, offset, filter }, config) => {
       const userId = userIdOf(config);
       return inWords(async () => {
-        const scope = filter?.scope;
-        const all = await facts.search(userId, { query, limit: SEARCH_LIMIT });
-        const wanted = scope ? all.filter(({ record }) => record.scope === scope) : all;
-        const found = wanted.slice(offset ?? 0, (offset ?? 0) + (limit ?? 10));
+        const from = offset ?? 0;
+        const upTo = from + (limit ?? 10);
+        const found = (await facts.search(userId, { query, only: filter?.scope, limit: upTo })).slice(from);
         return JSON.stringify(
           found.map(({ key, record: { content, scope, trust, at } }) => ({ id: key, content, scope, trust, at })),
         );

@@ -60,6 +60,17 @@ describe.each(STORES)("LangMem's memory tools on %s", (_, openStore) => {
       ]);
     });
 
+    test("find what a filter asks for, however much else is nearer", async () => {
+      const store = await openStore();
+      const { facts } = new Memory(store, loadPrompts());
+      for (let i = 0; i < 120; i += 1) await facts.remember("ana", { content: `Harbour harbour ${i}` }, "2026-03-02");
+      const scope = "person:tom@work.example" as const;
+      await facts.remember("ana", { content: "Tom knows the harbour.", scope }, "2026-03-02");
+      const search = createSearchMemoryTool({ store });
+      expect(found(await search.invoke({ query: "harbour", filter: { scope } }, config))).toHaveLength(1);
+      expect(found(await search.invoke({ query: "harbour", offset: 100, limit: 50 }, config))).toHaveLength(21);
+    });
+
     test("page and filter what they find", async () => {
       const store = await openStore();
       const manage = createManageMemoryTool({ store, trust: "user" });

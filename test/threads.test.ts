@@ -52,6 +52,13 @@ describe("threads are kept by the same setting as memory", () => {
     },
   );
 
+  test("an email that is refused leaves a thread of its user all the same", async () => {
+    await using assistant = await open(`sqlite:${folder.path("refused.db")}`);
+    const at = { configurable: { user_id: "ana", thread_id: "t-refused" } };
+    await expect(assistant.graph.invoke({ email_input: { ...email, attachments: "x" } }, at)).rejects.toThrow("email:");
+    expect((await assistant.graph.getState(at)).values).toMatchObject({ user_id: "ana" });
+  });
+
   test("memory: a thread lasts as long as the process", async () => {
     await using assistant = await open("memory:");
     await assistant.graph.invoke({ email_input: email }, thread);

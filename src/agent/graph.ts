@@ -29,6 +29,7 @@ const FRESH = {
   proposals: [],
   memories: [],
   prompts: [],
+  extracted: false,
   request: "",
   answer_calls: 0,
   usage: { ...NO_USAGE },
@@ -92,7 +93,9 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     } catch (error) {
       if (!(error instanceof MnemailError)) throw error;
       const { code, message, hint } = error;
-      return { ...cleared, problem: { code, message, hint } };
+      // What was refused is in the thread's checkpoints all the same: the thread is its user's, to list and to forget.
+      const owner = state.user_id === "" ? ownerOf(config) : {};
+      return { ...cleared, ...owner, trust: "mail", problem: { code, message, hint } };
     }
   };
 
@@ -160,8 +163,21 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     const at = now().toISOString();
     const { model } = models.chat;
     const kept = keepEmail(email);
-    const decision = { email: kept, label, reason, draft, events, memories, prompts: used, model, request, trust, at };
-    const extract = parts.onQueued !== undefined && isWorthExtracting(email, label);
+    const decision = {
+      email: kept,
+      label,
+      reason,
+      draft,
+      events,
+      memories,
+      prompts: used,
+      model,
+      request,
+      trust,
+      extracted: state.extracted,
+      at,
+    };
+    const extract = parts.onQueued !== undefined && !state.extracted && isWorthExtracting(email, label);
     await memory.recordDecision(userId, email, decision, { proposals, extract });
     if (extract) parts.onQueued?.(userId);
     return {};
@@ -189,6 +205,15 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
 
 /** The compiled graph that {@link createEmailAssistant} returns. */
 export type EmailAssistant = ReturnType<typeof createEmailAssistant>;
+
+/** Whose a run's thread is, where the run says so. */
+function ownerOf(config: unknown): { user_id?: string } {
+  try {
+    return { user_id: userIdOf(config) };
+  } catch {
+    return {};
+  }
+}
 
 /** A thread is one user's: neither its next email nor the rest of a broken run may become another's. */
 function checkOwner(state: State, userId: string): void {

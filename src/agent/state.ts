@@ -73,6 +73,7 @@ export const AssistantState = new StateSchema({
     .array(usedPromptSchema)
     .default(() => [])
     .describe("The versions of the prompts that were used"),
+  extracted: z.boolean().default(false).describe("Whether its facts were queued for extraction before"),
   request: z.string().default("").describe("Names what the model was shown for triage"),
   answer_calls: z.number().default(0),
   usage: usageSchema.default(() => ({ ...NO_USAGE })),

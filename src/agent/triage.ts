@@ -1,9 +1,9 @@
 import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { z } from "zod";
 import { type Email, renderEmail } from "../email.ts";
-import type { Decider } from "../learning/gate.ts";
+import type { Decider, ShownMemory } from "../learning/gate.ts";
 import { matches } from "../learning/relabel.ts";
-import type { Memory, TriageMemory } from "../memory/memory.ts";
+import type { Memory } from "../memory/memory.ts";
 import { renderState, type UserPrompt, usedPrompts, usedRules } from "../memory/procedural.ts";
 import { renderProfile } from "../memory/profile.ts";
 import { type Label, labelSchema, type Rule, type UsedMemory, type UsedPrompt } from "../memory/records.ts";
@@ -20,6 +20,7 @@ const answerSchema = z.object({
 export interface Triage {
   /** The email, under an id of its own where the user has another email of the same id. */
   email: Email;
+  extracted: boolean;
   label: Label;
   reason: string;
   memories: UsedMemory[];
@@ -50,6 +51,7 @@ export async function triage(
   const prompts = Object.values(known.prompts).map((prompt) => ({ ...prompt, rules: rulesFor(email, prompt) }));
   return {
     email: known.email,
+    extracted: known.extracted,
     label,
     reason,
     memories: [...usedRules(prompts), ...usedExamples(known.examples)],
@@ -71,7 +73,7 @@ interface Shown {
   user: string;
 }
 
-function renderTriage(email: Email, known: Omit<TriageMemory, "email">, prompts: Prompts): Shown {
+function renderTriage(email: Email, known: ShownMemory, prompts: Prompts): Shown {
   const system = renderPrompt(prompts.triage, {
     triage_ignore: textFor(email, known.prompts.ignore, "ignore"),
     triage_notify: textFor(email, known.prompts.notify, "notify"),

@@ -63,6 +63,7 @@ export function addPendingCommands(memory: Command, { user, json }: SharedOption
         "recall it for the sender (as proposed), their domain, that conversation or all mail",
       ).choices(["person", "domain", "thread", "all"]),
     )
+    .addOption(new Option("--contradicted <what>", "facts of yours that it contradicts").choices(["replace", "keep"]))
     .addOption(json())
     .addHelpText(
       "after",

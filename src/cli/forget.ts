@@ -30,7 +30,11 @@ const NOT_TOUCHED =
   "not touched: exports and backups made earlier, what a mail server keeps, what other emails quote, and texts that name a person without the address";
 
 const HEADINGS = {
-  ...{ emails: "emails", memories: "memories", pending: "memories that wait for your word" },
+  ...{
+    emails: "emails, each with its decision, draft, example and the record of the exchange",
+    memories: "memories",
+    pending: "memories that wait for your word",
+  },
   ...{ superseded: "memories that others took the place of", rules: "rules", feedback: "feedback" },
   temporary: "temporary data of threads",
 };

@@ -135,7 +135,7 @@ What was made from it goes too: examples, rules, facts, versions' text, threads;
 
 Examples:
   mnemail memory forget --user alice@example.com --contact ada@work.example --dry-run
-  mnemail memory forget --user alice@example.com --email "<1@work.example>" --yes`,
+  mnemail memory forget --user alice@example.com --email 1@work.example --yes`,
     )
     .action(async (options: unknown) => {
       const { forgetMemory } = await import("./forget.ts");

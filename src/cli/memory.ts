@@ -3,7 +3,7 @@ import type { UserMemory } from "../memory/memory.ts";
 import type { MemoryRecord } from "../memory/memory-record.ts";
 import { printJson, shorten } from "./output.ts";
 import { plural } from "./progress.ts";
-import { renderScope } from "./remember.ts";
+import { renderScope } from "./scopes.ts";
 import { openMemory } from "./session.ts";
 
 const optionsSchema = z.object({ user: z.string(), json: z.boolean().default(false) });
@@ -23,7 +23,11 @@ export async function showMemory(rawOptions: unknown): Promise<number> {
   } else {
     console.log(render(user, memory, proposed));
     if (superseded.length > 0) console.log("\nNo longer true, and not used");
-    for (const { key, record } of superseded) console.log(`  [${shorten(key)}] ${shorten(record.content, 2_000)}`);
+    for (const { key, record } of superseded) {
+      const { content, superseded_at: at = "", superseded_by: by } = record;
+      const why = by === undefined ? "taken back" : `replaced by [${shorten(by)}]`;
+      console.log(`  [${shorten(key)}] ${shorten(content, 2_000)} (until ${shorten(at.slice(0, 10))}, ${why})`);
+    }
     if (waiting.length > 0) console.log("\nFeedback that waits for `mnemail feedback --retry`");
     for (const { key, kind, at } of waiting) console.log(`  [${shorten(key)}] ${kind}, ${at}`);
   }

@@ -8,12 +8,16 @@ import { domainOf, parseScope } from "../memory/scope.ts";
 import { encodeUserId } from "../store/namespaces.ts";
 import { note, printJson, shorten } from "./output.ts";
 import { plural } from "./progress.ts";
-import { renderRemembered, renderScope, scopeOfEmail } from "./remember.ts";
+import { renderRemembered, scopeOfEmail } from "./remember.ts";
+import { renderScope } from "./scopes.ts";
 import { openMemory, openSession } from "./session.ts";
 
 const listSchema = z.object({ user: z.string(), json: z.boolean().default(false) });
 const rejectSchema = listSchema.extend({ ids: z.array(z.string()) });
-const approveSchema = rejectSchema.extend({ scope: z.enum(["person", "domain", "thread", "all"]).optional() });
+const approveSchema = rejectSchema.extend({
+  scope: z.enum(["person", "domain", "thread", "all"]).optional(),
+  contradicted: z.enum(["replace", "keep"]).optional(),
+});
 
 /** `mnemail memory pending list`. Returns the exit code. */
 export async function listPending(rawOptions: unknown): Promise<number> {
@@ -29,16 +33,18 @@ export async function listPending(rawOptions: unknown): Promise<number> {
 
 /** `mnemail memory pending approve`. Returns the exit code: 1 when one of them could not be approved. */
 export async function approvePending(rawOptions: unknown): Promise<number> {
-  const { user, ids, scope, json } = approveSchema.parse(rawOptions);
+  const { user, ids, scope, contradicted, json } = approveSchema.parse(rawOptions);
   encodeUserId(user);
   await using assistant = await openSession(loadConfig());
-  const { facts, pending } = assistant.memory;
+  const { facts } = assistant.memory;
   return await forEach(ids, json, async (id) => {
     const other = scope === undefined ? undefined : await otherScope(assistant.memory, user, id, scope);
-    const kept = await pending.approve(user, id, new Date().toISOString(), other);
+    const kept = await assistant.approve(user, id, { other, contradicted });
+    if (kept.status === "undecided") throw undecided(id, kept.content, kept.conflicts);
     const record = await facts.find(user, kept.key);
     if (json) return { id, ...kept, scope: record?.record.scope };
-    return renderRemembered(kept, record?.record.scope ?? "all", "approved");
+    const lines = renderRemembered(kept, record?.record.scope ?? "all", "approved");
+    return kept.note === undefined ? lines : `${lines}\n  ${shorten(kept.note, 400)}`;
   });
 }
 
@@ -53,6 +59,12 @@ export async function rejectPending(rawOptions: unknown): Promise<number> {
   });
 }
 
+function undecided(id: string, content: string, conflicts: readonly EpisodicMemory[]): MnemailError {
+  const facts = conflicts.map(({ key, record }) => `[${key}] ${shorten(record.content, 200)}`).join(" and ");
+  const hint = "approve it with --contradicted replace or --contradicted keep";
+  return new MnemailError("input", `${id}: "${shorten(content, 200)}" contradicts what you said: ${facts}`, hint);
+}
+
 /** Does something with each id; one that is refused does not keep the next from its turn. */
 async function forEach(ids: readonly string[], json: boolean, act: (id: string) => Promise<object | string>) {
   let code = 0;
@@ -62,7 +74,7 @@ async function forEach(ids: readonly string[], json: boolean, act: (id: string) 
       if (typeof done === "string") console.log(done);
       else printJson(done);
     } catch (error) {
-      if (!(error instanceof MnemailError) || error.code !== "input") throw error;
+      if (!(error instanceof MnemailError) || !["input", "usage"].includes(error.code)) throw error;
       if (json) printJson({ id, error: error.message });
       note(renderError(error));
       code = 1;
@@ -81,8 +93,9 @@ async function otherScope(
   // What is not there is refused when it is approved.
   if (!record) return undefined;
   if (kind === "all") return { scope: "all" };
-  if (kind === "thread") return scopeOfEmail(memory, user, record.source ?? "", true);
-  const { person = "" } = record;
+  if (kind === "thread" && record.source !== undefined) return scopeOfEmail(memory, user, record.source, true);
+  const { person } = record;
+  if (person === undefined) throw new MnemailError("input", `${id}: is about nobody in particular`, "use --scope all");
   return { scope: parseScope(kind === "person" ? { person } : { domain: domainOf(person) }) };
 }
 

@@ -2,6 +2,7 @@ import type { Change, Flip, GateReport, Receipt } from "../memory/feedback-recor
 import type { Usage } from "../meter.ts";
 import { shorten } from "./output.ts";
 import { plural } from "./progress.ts";
+import { renderScope } from "./scopes.ts";
 
 /** A receipt for people: what changed, why, what its test found, and what it cost; what would, after a dry run. */
 export function renderReceipt(user: string, receipt: Receipt, options: { dryRun?: boolean } = {}): string {
@@ -23,7 +24,7 @@ export function renderChange(change: Change, { dryRun = false }: { dryRun?: bool
   const verb = (done: string, plain: string) => (dryRun ? `would ${plain}` : done);
   switch (change.kind) {
     case "fact": {
-      const { status, key, text, superseded } = change;
+      const { status, key, text, scope, superseded } = change;
       const verbs = {
         live: verb("remembered", "remember"),
         known: "known already",
@@ -31,6 +32,7 @@ export function renderChange(change: Change, { dryRun = false }: { dryRun?: bool
       };
       return [
         `${verbs[status]} (${key}): ${shorten(text, 400)}`,
+        ...(scope === "all" ? [] : [`  recalled for ${renderScope(scope)}`]),
         ...superseded.map(({ content }) => `  instead of: ${shorten(content, 400)}`),
       ];
     }

@@ -7,6 +7,7 @@ import type { DecisionRecord } from "../memory/records.ts";
 import { parseScope, participants, type Scope, senderScope } from "../memory/scope.ts";
 import { encodeUserId } from "../store/namespaces.ts";
 import { printJson, shorten } from "./output.ts";
+import { renderScope } from "./scopes.ts";
 import { openSession } from "./session.ts";
 
 const optionsSchema = z.object({
@@ -27,7 +28,7 @@ export async function remember(rawOptions: unknown): Promise<number> {
   const scope = parseScope({ person, domain });
   await using assistant = await openSession(loadConfig());
   const about = email === undefined ? { scope } : await scopeOfEmail(assistant.memory, user, email, thread);
-  const { usage, ...kept } = await assistant.remember(user, { content: text, ...about });
+  const { usage, ...kept } = await assistant.remember(user, { content: text, ...about, source: email });
   if (json) printJson({ user, scope: about.scope, ...kept, usage });
   else {
     console.log(renderRemembered(kept, about.scope));
@@ -46,14 +47,6 @@ export function renderRemembered(kept: Remembered, scope: Scope, verb = "remembe
   ].join("\n");
 }
 
-/** For which emails a memory is recalled, for people. */
-export function renderScope(scope: Scope): string {
-  const [kind, of] = [scope.slice(0, scope.indexOf(":")), scope.slice(scope.indexOf(":") + 1)];
-  if (scope === "all") return "every email";
-  if (kind === "thread") return `the conversation ${shorten(of, 100)}`;
-  return kind === "person" ? `mail of ${shorten(of, 100)}` : `mail from ${shorten(of, 100)}`;
-}
-
 /** The scope that an email stands for: its sender, or its conversation, which its participants alone open. */
 export async function scopeOfEmail(memory: Memory, user: string, emailId: string, isThread: boolean) {
   const decision = await findEmail(memory, user, emailId);
@@ -64,8 +57,8 @@ export async function scopeOfEmail(memory: Memory, user: string, emailId: string
 }
 
 async function findEmail(memory: Memory, user: string, emailId: string): Promise<DecisionRecord> {
-  const decision = await memory.findDecision(user, emailId);
+  const decision = emailId === "" ? undefined : await memory.findDecision(user, emailId);
   if (decision) return decision;
   const hint = "run it first; the ids are at the end of each line that run prints";
-  throw new MnemailError("input", `email ${emailId}: not among the emails processed for ${user}`, hint);
+  throw new MnemailError("input", `email ${emailId || "(empty id)"}: not among the emails processed for ${user}`, hint);
 }

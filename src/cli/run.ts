@@ -150,7 +150,7 @@ function renderExtracted({ emails, found, failed, usage }: ExtractionTotals): st
   const { model_calls, input_tokens, output_tokens } = usage;
   const cost = `${plural(model_calls, "model call")}, ${input_tokens} input and ${output_tokens} output tokens`;
   const trouble = failed > 0 ? `; ${failed} failed` : "";
-  return [`afterwards: ${plural(found, "fact")} found in ${plural(emails, "email")} (${cost})${trouble}`];
+  return [`afterwards: ${plural(found, "memory", "memories")} found in ${plural(emails, "email")} (${cost})${trouble}`];
 }
 
 function indent(text: string): string {

@@ -45,7 +45,7 @@ export async function showThreads(rawOptions: unknown): Promise<number> {
     return 0;
   }
   for (const each of threads) console.log(renderThread(each));
-  if (total === 0) console.log(`no threads of ${shorten(user)} yet`);
+  if (total === 0) console.log(noThreads(user));
   if (threads.length < total) note(`${threads.length} of ${plural(total, "thread")}; --all prints them all`);
   return 0;
 }
@@ -94,7 +94,7 @@ export async function deleteThreads(rawOptions: unknown): Promise<number> {
   if (dryRun || chosen.length === 0 || !kept.source) {
     if (json) printJson({ user, ...(dryRun ? { would_delete: chosen.map(asJson) } : { deleted: [] }) });
     else for (const each of chosen) console.log(`would delete  ${renderThread(each)}`);
-    if (!json && chosen.length === 0) console.log(`no threads of ${shorten(user)} yet`);
+    if (!json && chosen.length === 0) console.log(noThreads(user));
     return 0;
   }
   if (!yes) {
@@ -177,4 +177,8 @@ function renderEmail({ id, from, subject, label, draft, at }: Thread["emails"][n
 
 function renderSubject({ subject, from }: { subject: string; from: string }): string {
   return `${shorten(subject || "(no subject)", 60)} (${shorten(from, 60)})`;
+}
+
+function noThreads(user: string): string {
+  return `no threads of ${shorten(user)}: \`run\` keeps none; programs that open the assistant with a checkpointer do`;
 }

@@ -71,6 +71,8 @@ export function createExtractionQueue(
       working ??= apart(() =>
         work().finally(() => {
           working = undefined;
+          const [next] = waiting;
+          if (next !== undefined) this.start(next);
         }),
       );
     },

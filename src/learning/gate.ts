@@ -13,7 +13,7 @@ import { affectedBy } from "./scope.ts";
 const PARALLEL = 8;
 
 /** What of memory triage shows to the model beside the email. */
-export type ShownMemory = Omit<TriageMemory, "email">;
+export type ShownMemory = Omit<TriageMemory, "email" | "extracted">;
 
 /** How triage decides, so that a change can be tried without the agent. */
 export interface Decider {

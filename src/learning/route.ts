@@ -1,4 +1,4 @@
-import { cleanContent } from "../memory/episodic.ts";
+import { cleanContent, type EpisodicMemory } from "../memory/episodic.ts";
 import type { FeedbackRecord } from "../memory/feedback-record.ts";
 import type { LessonFact } from "../memory/lesson.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -71,8 +71,10 @@ export async function proposeChanges(
   }
   const said = userText(feedback, decision?.email);
   const hasWords = said.typed !== "" || said.inserted.length > 0;
-  const facts =
-    hasWords && feedback.kind !== "edited_draft" ? await nearestFacts(userId, said.typed, parts.memory) : [];
+  const isAboutFacts = hasWords && feedback.kind !== "edited_draft";
+  // What the user stated before are the rules of the memory; what was approved of mail is no word of theirs.
+  const stated = isAboutFacts ? await parts.memory.facts.nearest(userId, said.typed, "user", NEAREST_FACTS) : [];
+  const facts = stated.map(({ key, record }) => ({ id: key, text: record.content }));
   const targets = targetsOf(feedback, (name) => live(name).rules, facts);
   const about = aboutOf(feedback, label);
   const proposals = hasWords ? await propose({ ...said, ...(about ? { about } : {}) }, targets, parts) : [];
@@ -83,23 +85,23 @@ export async function proposeChanges(
   return {
     settled,
     changes: byPrompt([...changes, ...toChanges(feedback, proposals)]),
-    ...toFacts(proposals),
+    ...toFacts(proposals, stated),
     notes,
   };
 }
 
-/** What the user stated before, as rules of the memory; what was approved of mail is no word of theirs. */
-async function nearestFacts(userId: string, said: string, memory: Memory): Promise<NonNullable<Target["rules"]>> {
-  const found = await memory.facts.nearest(userId, said, "user", NEAREST_FACTS);
-  return found.map(({ key, record }) => ({ id: key, text: record.content }));
-}
-
-function toFacts(proposals: readonly Proposal[]): Pick<ProposedChanges, "facts" | "retired"> {
+function toFacts(
+  proposals: readonly Proposal[],
+  stated: readonly EpisodicMemory[],
+): Pick<ProposedChanges, "facts" | "retired"> {
   const about = proposals.filter(({ target }) => target === MEMORY.name);
   return {
     facts: about
       .filter(({ action }) => action !== "retire")
-      .map(({ text, rule }) => ({ text: cleanContent(text), supersedes: rule === null ? [] : [rule] })),
+      .map(({ text, rule }): LessonFact => {
+        const { scope, people } = stated.find(({ key }) => key === rule)?.record ?? {};
+        return { text: cleanContent(text), supersedes: rule === null ? [] : [rule], scope, people };
+      }),
     retired: about.flatMap(({ action, rule }) => (action === "retire" && rule !== null ? [rule] : [])),
   };
 }

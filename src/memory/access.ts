@@ -67,6 +67,22 @@ export class StoreAccess {
   }
 
   /**
+   * As {@link putIf}; where the embedding model fails, the texts are kept all the same, and words find them until a
+   * reindex. What the user says is not lost because a model is down.
+   */
+  async putIfAnyway(puts: readonly ConditionalPut[]): Promise<boolean> {
+    try {
+      return await this.putIf(puts);
+    } catch (error) {
+      if (!(error instanceof MnemailError) || error.code !== "model" || !this.isConditional) throw error;
+      this.#warn(
+        `kept without a vector, so found by its words until \`mnemail memory reindex\`: ${renderError(error)}`,
+      );
+      return this.putIf(puts.map((put) => ({ ...put, embedLater: true })));
+    }
+  }
+
+  /**
    * Tries a change of a user's memory until nobody else changed what it read; undefined is a try that failed. Changes of
    * one user take turns, so that they do not make each other's conditional puts fail.
    *

@@ -50,12 +50,14 @@ export interface UserFact {
   people?: readonly string[] | undefined;
   /** The key of the feedback that states it. */
   feedback?: string | undefined;
+  /** The id of the email on whose occasion it was stated. */
+  source?: string | undefined;
   supersedes?: readonly string[];
 }
 
 /** The put of a fact that the user stated, where there is none of its key. */
 export function factPut(namespaces: UserNamespaces, fact: UserFact, at: string): ConditionalPut {
-  const { content, scope = "all", people, feedback, supersedes = [] } = fact;
+  const { content, scope = "all", people, feedback, source, supersedes = [] } = fact;
   const value = {
     content,
     kind: "fact",
@@ -64,6 +66,7 @@ export function factPut(namespaces: UserNamespaces, fact: UserFact, at: string):
     author: "user",
     ...(people === undefined ? {} : { people: [...people] }),
     ...(feedback === undefined ? {} : { feedback }),
+    ...(source === undefined ? {} : { source }),
     at,
     valid_from: at,
     ...(supersedes.length === 0 ? {} : { supersedes: [...supersedes] }),
@@ -93,6 +96,11 @@ export function supersedePuts(
       ...timeToLive(MEMORY_DAYS.superseded),
     },
   ]);
+}
+
+/** The put that takes a memory from among the superseded, since it is live again. */
+export function revivedPut(namespaces: UserNamespaces, key: string): ConditionalPut {
+  return { namespace: namespaces.superseded, key, value: null };
 }
 
 /** What a model wants to remember of an email. */

@@ -3,7 +3,15 @@ import { MnemailError } from "../errors.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
 import type { RankedSearch } from "../store/operations.ts";
 import type { StoreAccess } from "./access.ts";
-import { cleanContent, type EpisodicMemory, factPut, readMemories, supersedePuts, type UserFact } from "./episodic.ts";
+import {
+  cleanContent,
+  type EpisodicMemory,
+  factPut,
+  readMemories,
+  revivedPut,
+  supersedePuts,
+  type UserFact,
+} from "./episodic.ts";
 import { CONTENT_LIMIT } from "./memory-record.ts";
 import { type FactSearch, factSearch, recallable } from "./recall.ts";
 import type { Trust } from "./trust.ts";
@@ -85,10 +93,10 @@ export class Facts {
       const isKnown = existing?.value["trust"] === "user";
       const superseded = others.map(toSuperseded);
       const puts = [
-        ...(isKnown ? [] : [{ ...put, expected: existing?.value ?? null }]),
+        ...(isKnown ? [] : [{ ...put, expected: existing?.value ?? null }, revivedPut(namespaces, put.key)]),
         ...supersedePuts(namespaces, others, { key: put.key, at }),
       ];
-      if (puts.length > 0 && !(await this.#access.putIf(puts))) return undefined;
+      if (puts.length > 0 && !(await this.#access.putIfAnyway(puts))) return undefined;
       return { key: put.key, content, status: isKnown ? ("known" as const) : ("live" as const), superseded };
     });
   }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { usageSchema } from "../meter.ts";
 import { labelSchema } from "./records.ts";
+import { scopeSchema } from "./scope.ts";
 
 const said = {
   /** The idempotency key: what is said twice under one key is learnt once. */
@@ -94,6 +95,8 @@ export const changeSchema = z.discriminatedUnion("kind", [
     status: z.enum(["live", "known", "retired"]),
     key: z.string(),
     text: z.string(),
+    /** For which emails it is recalled. */
+    scope: scopeSchema.default("all"),
     /** The memories it took the place of. */
     superseded: z.array(z.object({ key: z.string(), content: z.string() })).default([]),
   }),

@@ -117,8 +117,8 @@ export function rewrittenThing(
 }
 
 const WHY: Partial<Record<keyof UserItems, string>> = {
-  decisions: "what was written with forgotten memories, examples or rules may repeat them",
-  events: "what was written with forgotten memories or rules may repeat them",
+  decisions: "its draft or reason goes: it was written with forgotten memories, examples or rules, and may repeat them",
+  events: "their titles go: they were written with forgotten memories or rules, and may repeat them",
   feedback: "its draft may repeat what is forgotten",
   receipts: "lists what is forgotten",
   proposals: "has forgotten rules or tests",

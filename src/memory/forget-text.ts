@@ -18,16 +18,54 @@ export interface AddressFinder {
  */
 export function findAddress(address: string, names: ReadonlySet<string> = new Set()): AddressFinder {
   const spelt = [...address].map((character) => SPELT[character] ?? escapePattern(character)).join("");
-  // Before it may stand a percent-encoded character; after a period or hyphen a domain would go on.
-  const whole = `(?:(?<![\\p{L}\\p{N}])|(?<=%[0-9a-f]{2}))(?<![\\p{L}\\p{N}][._+-])${spelt}(?![\\p{L}\\p{N}])(?![.-][\\p{L}\\p{N}])`;
-  const known = [...names].filter((name) => name.trim() !== "").sort((a, b) => b.length - a.length);
-  const name = known.map((each) => each.trim().split(/\s+/).map(escapePattern).join("\\s+")).join("|");
-  const mailbox = `["']?(?:${name})["']?\\s*[<([]\\s*(?:mailto:)?${whole}\\s*[>)\\]]`;
+  // Before it may stand a percent-encoded character; after a period, an apostrophe or the like a longer one would go on.
+  const whole = `(?:(?<![\\p{L}\\p{N}])|(?<=%[0-9a-f]{2}))(?<![\\p{L}\\p{N}][._+'!#$*^{|}~\\-])${spelt}(?![\\p{L}\\p{N}])(?![.-][\\p{L}\\p{N}])`;
+  const known = new Set([...names].map(bareName).filter(Boolean));
   const find = new RegExp(whole, "iu");
-  const all = new RegExp(known.length > 0 ? `${mailbox}|${whole}` : whole, "giu");
-  return { isIn: (text) => find.test(text), without: (text) => text.replace(all, FORGOTTEN) };
+  return {
+    isIn: (text) => find.test(text),
+    without: (text) => withoutMailboxes(text, new RegExp(whole, "giu"), known),
+  };
 }
 
+function withoutMailboxes(text: string, address: RegExp, names: ReadonlySet<string>): string {
+  let kept = "";
+  let from = 0;
+  for (const { 0: found, index } of text.matchAll(address)) {
+    const { start, end } = mailboxAround(text, { from, start: index, end: index + found.length }, names);
+    kept += `${text.slice(from, start)}${FORGOTTEN}`;
+    from = end;
+  }
+  return from === 0 ? text : kept + text.slice(from);
+}
+
+/** The place of an address with its brackets and the name before them, where that is one of some names. */
+function mailboxAround(
+  text: string,
+  { from, start, end }: { from: number; start: number; end: number },
+  names: ReadonlySet<string>,
+): { start: number; end: number } {
+  const begin = Math.max(from, start - NAME_LIMIT);
+  const before = text.slice(begin, start);
+  const opening = /\s*[<([]\s*(?:mailto:)?$/i.exec(before);
+  const closing = /^\s*[>)\]]/.exec(text.slice(end, end + 10));
+  if (!opening || !closing) return { start, end };
+  const words = [...before.slice(0, opening.index).matchAll(/\S+/g)].slice(-MOST_NAME_WORDS);
+  const named = words.find(({ index }) => names.has(bareName(before.slice(index, opening.index))));
+  return named ? { start: begin + named.index, end: end + closing[0].length } : { start, end };
+}
+
+/** A display name as it is compared: without quotes and case, one space for any white space. */
+function bareName(name: string): string {
+  return name
+    .replace(/["'\\]/g, "")
+    .replace(/\s+/g, " ")
+    .trim()
+    .toLowerCase();
+}
+
+const NAME_LIMIT = 300;
+const MOST_NAME_WORDS = 12;
 const SPELT: Record<string, string> = { "@": "(?:@|%40|&#0*64;|&#x0*40;|&commat;)", ".": "(?:\\.|=2E|%2E)" };
 
 function escapePattern(text: string): string {

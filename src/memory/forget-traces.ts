@@ -2,7 +2,8 @@ import { senderAddress } from "../email.ts";
 import { feedbackRecordSchema, receiptSchema } from "./feedback-record.ts";
 import { memoriesOf, rulesOf, type UserItems } from "./forget-items.ts";
 import { type AddressFinder, comparable, findAddress, namesIn, someText } from "./forget-text.ts";
-import { decisionRecordSchema, exampleRecordSchema, type Rule } from "./records.ts";
+import type { MemoryRecord } from "./memory-record.ts";
+import { decisionRecordSchema, exampleRecordSchema } from "./records.ts";
 
 /** What is forgotten: a person by their address, one email by its id, or one memory by its key. */
 export type ForgetTarget = { what: "contact" | "email" | "memory"; id: string };
@@ -78,12 +79,15 @@ function followEmails(user: UserItems, { target, address, emails }: Traces): voi
   }
 }
 
-function followFeedback(user: UserItems, { target, address, emails, feedback, words, memories }: Traces): void {
+function followFeedback(user: UserItems, traces: Traces): void {
+  const { target, address, emails, feedback, words, memories, texts } = traces;
+  const told = [...texts].filter((text) => text.length >= TELLING_LENGTH).map(comparable);
   for (const { key, value } of user.feedback) {
     const emailId = feedbackRecordSchema.safeParse(value).data?.email_id;
     const isAbout = emailId !== undefined && emails.has(emailId);
     if (isAbout) add(feedback, key, `about ${emailIn({ target, emails }, emailId)}`);
     if (address && someText(value, address.isIn)) add(words, key, `names ${target.id}`);
+    if (told.length > 0 && someText(value, (text) => repeats(text, told))) add(words, key, "says what is forgotten");
   }
   for (const { key, value } of user.receipts) {
     const changes = receiptSchema.safeParse(value).data?.changes ?? [];
@@ -111,16 +115,55 @@ function followMemories(user: UserItems, traces: Traces): void {
   for (const { key, record } of all) {
     if (memories.has(key) && record.kind === "fact") texts.add(record.content);
   }
-  const told = [...texts].map(comparable).filter((text) => text.length >= TELLING_LENGTH);
-  for (const { key, record } of all) {
-    // A model that was shown a memory may have written it into another.
-    const isCopy = record.trust === "mail" && told.some((text) => comparable(record.content).includes(text));
+  const told = toldOf(all, memories);
+  for (const { key, record } of told.size > 0 ? all : []) {
+    const words = comparable(record.content);
+    const repeated = told.has(words)
+      ? [words]
+      : record.trust === "mail"
+        ? [...told.keys()].filter((text) => words.includes(text))
+        : [];
+    // What another person said in the same words is theirs, unless the model was shown this when it read their mail.
+    const isShown = () => record.trust === "mail" && wasShown(user, record.source, memories);
+    const person = personOf(record);
+    const isCopy = repeated.some((text) => person === undefined || isAbout(told.get(text), person) || isShown());
     if (isCopy) add(memories, key, "repeats what is forgotten");
   }
 }
 
+/** The words of the facts that go, and whom each is about: undefined stands for nobody in particular. */
+function toldOf(
+  all: readonly { key: string; record: MemoryRecord }[],
+  memories: ReadonlyMap<string, string>,
+): Map<string, Set<string | undefined>> {
+  const told = new Map<string, Set<string | undefined>>();
+  for (const { key, record } of all) {
+    const words = comparable(record.content);
+    if (!memories.has(key) || record.kind !== "fact" || words.length < TELLING_LENGTH) continue;
+    told.set(words, (told.get(words) ?? new Set()).add(personOf(record)));
+  }
+  return told;
+}
+
+function isAbout(persons: ReadonlySet<string | undefined> | undefined, person: string): boolean {
+  return persons?.has(undefined) || persons?.has(person) || false;
+}
+
+/** Whether some memories may have been shown to the model when it handled an email: it was, or nobody knows. */
+function wasShown(user: UserItems, emailId: string | undefined, memories: ReadonlyMap<string, string>): boolean {
+  const decision = user.decisions.find(({ key }) => key === emailId);
+  const used = decisionRecordSchema.safeParse(decision?.value).data?.memories;
+  return used?.some(({ key }) => memories.has(key)) ?? true;
+}
+
+/** The address that a memory is about or came from, where it is one. */
+function personOf({ person, scope }: MemoryRecord): string | undefined {
+  return person ?? (scope.startsWith("person:") ? scope.slice("person:".length) : undefined);
+}
+
 function followRules(user: UserItems, traces: Traces): void {
   const { target, address, emails, feedback, rules, texts, ruleTexts } = traces;
+  const told = [...texts].filter((text) => text.length >= TELLING_LENGTH).map(comparable);
   for (const { rule, cause } of rulesOf(user)) {
     const { origin, match } = rule;
     const said = [origin.feedback, cause].find((each) => typeof each === "string" && feedback.has(each));
@@ -134,13 +177,14 @@ function followRules(user: UserItems, traces: Traces): void {
       for (const id of origin.evidence.split(", ").filter(Boolean)) add(emails, id, `from ${target.id}`);
     }
     if (address?.isIn(rule.text)) add(rules, rule.id, `names ${target.id}`);
-    if (repeats(rule, texts)) add(rules, rule.id, "repeats what is forgotten");
+    if (repeats(rule.text, told)) add(rules, rule.id, "repeats what is forgotten");
     if (rules.has(rule.id)) ruleTexts.add(rule.text);
   }
 }
 
-function repeats({ text }: Rule, texts: ReadonlySet<string>): boolean {
-  return [...texts].some((each) => each.length >= TELLING_LENGTH && comparable(text).includes(comparable(each)));
+function repeats(text: string, told: readonly string[]): boolean {
+  const words = comparable(text);
+  return told.some((each) => words.includes(each));
 }
 
 /** Whether the evidence of a relabel, the ids of emails, has one of them. */

@@ -2,7 +2,7 @@ import type { Item } from "@langchain/langgraph-checkpoint";
 import type { LearnablePrompt } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut } from "../store/operations.ts";
-import { factKey, factPut, supersedePuts } from "./episodic.ts";
+import { factKey, factPut, revivedPut, supersedePuts, type UserFact } from "./episodic.ts";
 import type { Change, FeedbackRecord, GateReport, Receipt } from "./feedback-record.ts";
 import { liveVersion } from "./history.ts";
 import type { KeptEmail, Label } from "./records.ts";
@@ -17,8 +17,8 @@ import {
 } from "./version-puts.ts";
 import type { ProposalRecord } from "./versions.ts";
 
-/** A fact that a feedback states, and the keys of those it takes the place of. */
-export interface LessonFact {
+/** A fact that a feedback states, and the keys of those it takes the place of, whose scope it has. */
+export interface LessonFact extends Pick<UserFact, "scope" | "people"> {
   text: string;
   supersedes: string[];
 }
@@ -93,7 +93,9 @@ export function prepareLesson(
 
 /** The keys that {@link prepareLesson} needs to find in memory. */
 export function factKeys({ facts, retired }: Pick<Lesson, "facts" | "retired">): string[] {
-  return [...new Set([...facts.flatMap(({ text, supersedes }) => [factKey(text), ...supersedes]), ...retired])];
+  return [
+    ...new Set([...facts.flatMap(({ text, scope, supersedes }) => [factKey(text, scope), ...supersedes]), ...retired]),
+  ];
 }
 
 function prepareFacts(
@@ -110,18 +112,19 @@ function prepareFacts(
     puts.push(...supersedePuts(at, items, { key: by, at: feedback.at }));
     return items.map(({ key, value }) => ({ key, content: String(value["content"] ?? "") }));
   };
-  for (const { text, supersedes } of new Map(facts.map((fact) => [factKey(fact.text), fact])).values()) {
-    const put = factPut(at, { content: text, feedback: feedback.id, supersedes }, feedback.at);
+  for (const fact of new Map(facts.map((each) => [factKey(each.text, each.scope), each])).values()) {
+    const { text, scope = "all", people, supersedes } = fact;
+    const put = factPut(at, { content: text, scope, people, feedback: feedback.id, supersedes }, feedback.at);
     const existing = found.get(put.key);
     // What was approved of mail becomes the user's word when the user says it.
     const isKnown = existing?.value["trust"] === "user";
-    if (!isKnown) puts.push({ ...put, expected: existing?.value ?? null });
+    if (!isKnown) puts.push({ ...put, expected: existing?.value ?? null }, revivedPut(at, put.key));
     left.delete(put.key);
     const superseded = take(supersedes, put.key);
-    changes.push({ kind: "fact", status: isKnown ? "known" : "live", key: put.key, text, superseded });
+    changes.push({ kind: "fact", status: isKnown ? "known" : "live", key: put.key, text, scope, superseded });
   }
   for (const { key, content } of take(retired, null)) {
-    changes.push({ kind: "fact", status: "retired", key, text: content, superseded: [] });
+    changes.push({ kind: "fact", status: "retired", key, text: content, scope: "all", superseded: [] });
   }
   return [puts, changes];
 }

@@ -29,6 +29,8 @@ import { type Example, exampleSearches, readExamples, similarityText, suffixedId
 export interface TriageMemory {
   /** The email, under an id of its own where the user has another email of the same id. */
   email: Email;
+  /** Whether this email's facts were extracted, or queued for that, when it was handled before. */
+  extracted: boolean;
   prompts: { ignore: UserPrompt; notify: UserPrompt; respond: UserPrompt };
   examples: Example[];
   profile: Profile;
@@ -105,8 +107,11 @@ export class Memory {
     const respond = readPrompt("triage_respond", respondItem, this.#prompts);
     if (complete) await this.#initialise(at, [ignore, notify, respond]);
     const latest = await this.#latest(at, [ignore, notify, respond]);
+    const known = distinguish(email, decided?.value);
+    const earlier = known === email ? decisionRecordSchema.safeParse(decided?.value).data : undefined;
     return {
-      email: distinguish(email, decided?.value),
+      email: known,
+      extracted: earlier?.extracted ?? false,
       prompts: { ignore: latest(ignore), notify: latest(notify), respond: latest(respond) },
       examples: chooseExamples(email, found),
       profile: readProfile(profile?.value),
@@ -156,8 +161,9 @@ export class Memory {
     const { events } = decision;
     const proposed = proposals.map(({ content, supersedes }) => ({ content, supersedes, author: "agent" as const }));
     const pending = await this.pending.puts(userId, email, proposed, decision.at);
+    const extracted = extract || decision.extracted === true;
     await this.#access.batch([
-      { namespace: at.decisions, key: email.id, value: decision, index: false },
+      { namespace: at.decisions, key: email.id, value: { ...decision, extracted }, index: false },
       { namespace: at.events, key: email.id, value: events.length > 0 ? { events } : null, index: false },
       conversationPut(at, email, decision),
       ...pending,

@@ -13,6 +13,7 @@ import {
   pendingPut,
   pendingRecord,
   readMemories,
+  revivedPut,
   supersedePuts,
   timeToLive,
 } from "./episodic.ts";
@@ -28,6 +29,16 @@ const MOST_PENDING = 10;
 export interface OtherScope {
   scope: Scope;
   people?: string[];
+}
+
+/** What the user decides with an approval: another scope, and which live facts it takes the place of besides. */
+export interface ApprovalTerms extends Partial<OtherScope> {
+  supersedes?: readonly string[];
+}
+
+/** By which a rejected memory is known again, in whatever spelling: of its words and scope. */
+function rejectionKey({ content, scope }: MemoryRecord): string {
+  return `rejected-${factKey(content, scope)}`;
 }
 
 /** What a model asks for with the memory tool. */
@@ -72,21 +83,24 @@ export class Pending {
     const waiting = await this.#access.all(namespaces.pending);
     const read = await this.#access.batch(
       records.flatMap((record) => [
-        { namespace: namespaces.tombstones, key: pendingKey(record) },
+        { namespace: namespaces.tombstones, key: rejectionKey(record) },
         { namespace: namespaces.collection, key: factKey(record.content, record.scope) },
         { namespace: namespaces.collection, key: factKey(record.content) },
         { namespace: namespaces.collection, key: record.supersedes?.[0] ?? " " },
+        { namespace: namespaces.superseded, key: factKey(record.content, record.scope) },
       ]),
     );
     let room = MOST_PENDING - waiting.filter(({ value }) => value["source"] === email.id).length;
     const wordsOf = ({ content, scope }: MemoryRecord) => factKey(content, scope);
     const known = new Set(readMemories(waiting).map(({ record }) => wordsOf(record)));
     return records.flatMap((record, i) => {
-      const [rejected, same, forAll, target] = read.slice(4 * i, 4 * i + 4);
+      const [rejected, same, forAll, target, outdated] = read.slice(5 * i, 5 * i + 5);
+      // What this email said and something newer took the place of; another email may say it again.
+      const isOutdated = outdated?.value["source"] === email.id;
       const kept: MemoryRecord = { ...record };
       if (target?.value["kind"] !== "fact") delete kept.supersedes;
       const put = pendingPut(namespaces, kept);
-      if (rejected || same || forAll || known.has(wordsOf(kept)) || room <= 0) return [];
+      if (rejected || same || forAll || isOutdated || known.has(wordsOf(kept)) || room <= 0) return [];
       known.add(wordsOf(kept));
       room -= 1;
       return [put];
@@ -99,24 +113,40 @@ export class Pending {
    *
    * @throws MnemailError("input") for a key that nothing waits under, or whose record is not the one it stands for.
    */
-  async approve(userId: string, key: string, at: string, other?: OtherScope): Promise<Remembered> {
+  async approve(
+    userId: string,
+    key: string,
+    at: string,
+    { supersedes: more = [], ...other }: ApprovalTerms = {},
+  ): Promise<Remembered> {
     const namespaces = userNamespaces(userId);
     return this.#access.repeat(userId, async () => {
       const { item, record } = await this.#waiting(userId, key);
       // Approval does not make a stranger's word the user's.
       const trust = leastTrust("mail", record.trust);
-      const value: MemoryRecord = { ...record, ...other, trust, approved_at: at };
+      const superseded = [...(record.supersedes ?? []), ...more];
+      const value: MemoryRecord = {
+        ...{ ...record, ...other, trust, approved_at: at },
+        ...(superseded.length > 0 ? { supersedes: superseded } : {}),
+      };
       const { content, scope } = value;
       const target = factKey(content, scope);
-      const { existing, others } = await findFact(this.#access, namespaces, target, record.supersedes ?? []);
-      const put = { namespace: namespaces.collection, key: target, value, expected: null, index: ["content"] };
+      const { existing, others } = await findFact(this.#access, namespaces, target, superseded);
+      const put = { namespace: namespaces.collection, key: target, value, index: ["content"] };
+      // What is neither the user's nor approved is never recalled: it gives way.
+      const isKnown = existing?.value["trust"] === "user" || existing?.value["approved_at"] !== undefined;
       const puts: ConditionalPut[] = [
         { namespace: namespaces.pending, key, value: null, expected: item.value },
-        ...(existing ? [] : [{ ...put, ...timeToLive(daysOf(value)) }]),
+        ...(isKnown
+          ? []
+          : [
+              { ...put, expected: existing?.value ?? null, ...timeToLive(daysOf(value)) },
+              revivedPut(namespaces, target),
+            ]),
         ...supersedePuts(namespaces, others, { key: target, at }),
       ];
-      if (!(await this.#access.putIf(puts))) return undefined;
-      return { key: target, content, status: existing ? "known" : "live", superseded: others.map(toSuperseded) };
+      if (!(await this.#access.putIfAnyway(puts))) return undefined;
+      return { key: target, content, status: isKnown ? "known" : "live", superseded: others.map(toSuperseded) };
     });
   }
 
@@ -131,7 +161,7 @@ export class Pending {
       const { item, record } = await this.#waiting(userId, key);
       const puts: ConditionalPut[] = [
         { namespace: namespaces.pending, key, value: null, expected: item.value },
-        { namespace: namespaces.tombstones, key, value: { kind: "rejected", at }, index: false },
+        { namespace: namespaces.tombstones, key: rejectionKey(record), value: { kind: "rejected", at }, index: false },
       ];
       return (await this.#access.putIf(puts)) ? { key, content: record.content } : undefined;
     });
@@ -167,7 +197,7 @@ export class Pending {
         ...(supersedes === undefined ? {} : { supersedes }),
       });
       const put = pendingPut(namespaces, record);
-      const [rejected] = await this.#access.batch([{ namespace: namespaces.tombstones, key: put.key }]);
+      const [rejected] = await this.#access.batch([{ namespace: namespaces.tombstones, key: rejectionKey(record) }]);
       if (rejected) return "Refused: the user rejected that before.";
       const others = (await this.#access.all(namespaces.pending)).filter(({ value }) => value["source"] === undefined);
       if (puts.length === 0 && others.length >= MOST_PENDING) {

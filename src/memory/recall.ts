@@ -5,7 +5,7 @@ import type { RankedSearch } from "../store/operations.ts";
 import { type EpisodicMemory, readMemories } from "./episodic.ts";
 import type { MemoryRecord } from "./memory-record.ts";
 import type { UsedMemory } from "./records.ts";
-import { scopesOf } from "./scope.ts";
+import { type Scope, scopesOf } from "./scope.ts";
 import { similarityText } from "./semantic.ts";
 
 /** Tokens that the memories in one prompt may take, and those of a single memory. */
@@ -21,6 +21,8 @@ export interface FactSearch {
   query: string;
   /** Only facts that this email opens; without one, all. */
   email?: Pick<Email, "from" | "thread_id"> | undefined;
+  /** Only facts of this scope. */
+  only?: Scope | undefined;
   limit: number;
   ranking?: RankedSearch["ranking"];
 }
@@ -30,13 +32,13 @@ export interface FactSearch {
  * Facts without a scope were kept before there were scopes.
  */
 export function factSearch(at: UserNamespaces, search: FactSearch, hasOperators: boolean): RankedSearch {
-  const { query, email, limit, ranking = "hybrid" } = search;
+  const { query, email, only, limit, ranking = "hybrid" } = search;
   const scope = email && hasOperators ? { scope: { $in: [null, ...scopesOf(email)] } } : {};
   return {
     namespacePrefix: at.collection,
     query,
     ranking,
-    filter: { kind: "fact", ...scope },
+    filter: { kind: "fact", ...scope, ...(only === undefined ? {} : { scope: only }) },
     limit: hasOperators ? limit : Math.max(limit, UNFILTERED),
   };
 }

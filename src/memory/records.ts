@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { cleanText, type Email } from "../email.ts";
+import { keptThreadId } from "./scope.ts";
 import { trustSchema } from "./trust.ts";
 
 /** The three labels of triage. */
@@ -145,6 +146,8 @@ export const decisionRecordSchema = z.looseObject({
   model: z.string().optional(),
   request: z.string().optional(),
   trust: trustSchema.optional(),
+  /** Whether its facts were queued for extraction: not again when the email is handled again. */
+  extracted: z.boolean().optional(),
   at: z.string(),
 });
 
@@ -162,7 +165,7 @@ export function keepEmail(email: Email): KeptEmail {
     ...compareEmail(email),
     cc: cut(email.cc),
     date,
-    thread_id: cut(email.thread_id, 998),
+    thread_id: email.thread_id && keptThreadId(email.thread_id),
     list_id,
     attachments: email.attachments,
     ...(email.body.length > KEPT_BODY_LIMIT ? { cut: true } : {}),

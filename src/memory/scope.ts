@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { addressList, type Email, senderAddress } from "../email.ts";
+import { addressList, cleanText, type Email, senderAddress } from "../email.ts";
 import { MnemailError } from "../errors.ts";
 
 /**
@@ -16,9 +16,11 @@ export const scopeSchema = z.union([
 /** See {@link scopeSchema}. */
 export type Scope = z.infer<typeof scopeSchema>;
 
+const THREAD_ID_LIMIT = 998;
+
 /** Mail providers of the public, under any country: their domain says nothing about who writes. */
 const PUBLIC_DOMAIN =
-  /^(?:aol|gmail|gmx|googlemail|hotmail|hey|icloud|live|mail|me|msn|outlook|proton|protonmail|qq|web|yahoo|yandex|ymail|zoho|126|163)\.[a-z]{2,3}(?:\.[a-z]{2})?$/;
+  /^(?:aol|att|bigpond|bluewin|btinternet|comcast|cox|daum|fastmail|free|freenet|gmail|gmx|googlemail|hanmail|hey|hotmail|hushmail|icloud|interia|laposte|libero|live|mac|mail|mailbox|me|msn|naver|o2|online|onet|optonline|orange|outlook|pm|posteo|proton|protonmail|qq|rambler|rediffmail|rocketmail|sbcglobal|seznam|sfr|sina|sky|t-online|talktalk|telia|tin|tiscali|tuta|tutanota|verizon|virgilio|wanadoo|web|wp|yahoo|yandex|yeah|ymail|ziggo|zoho|126|139|163)\.[a-z]{2,4}(?:\.[a-z]{2})?$/;
 
 /** Whether anybody can have an address of the domain. */
 export function isPublicDomain(domain: string): boolean {
@@ -46,8 +48,13 @@ export function scopesOf(email: Pick<Email, "from" | "thread_id">): Scope[] {
     "all",
     `person:${sender}`,
     ...(domain === "" || isPublicDomain(domain) ? [] : [`domain:${domain}` as const]),
-    ...(email.thread_id ? [`thread:${email.thread_id}` as const] : []),
+    ...(email.thread_id ? [`thread:${keptThreadId(email.thread_id)}` as const] : []),
   ];
+}
+
+/** The id of a conversation as memory keeps it. */
+export function keptThreadId(threadId: string): string {
+  return cleanText(threadId.slice(0, THREAD_ID_LIMIT));
 }
 
 /** Everybody whom an email names as its author or recipient. */

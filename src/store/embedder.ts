@@ -72,7 +72,7 @@ export class Embedder {
     const queries = new Set(
       searches.flatMap(({ query, ranking }) => (query?.trim() && ranking !== "words" ? [query] : [])),
     );
-    const texts = fields.flat().map((each) => each.text);
+    const texts = fields.flatMap((each, i) => (puts[i]?.embedLater ? [] : each.map(({ text }) => text)));
     const vectors = await this.#vectorsOf(queries, texts);
     const writes = puts.map(({ namespace, key, value, expected, ttlMinutes }, i): RowWrite => {
       const ofFields = (fields[i] ?? []).map(({ field, text }) => ({ field, embedding: vectors.get(text) ?? null }));

@@ -65,7 +65,7 @@ export function prefilter(filter: SearchOperation["filter"]): [name: string, tes
     (operatorsOf(wanted) ?? [["$eq", wanted]]).flatMap(([operator, operand]): [string, ItemTest][] => {
       const among = operator === "$in" && Array.isArray(operand) ? operand : operator === "$eq" ? [operand] : [{}];
       if (!among.every(isPlain)) return [];
-      const values = new Set(among.map((each) => each ?? null));
+      const values = new Set<unknown>(among.map((each) => throughJson(each) ?? null));
       return [[name, (value) => values.has(value)]];
     }),
   );

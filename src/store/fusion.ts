@@ -7,13 +7,11 @@ export interface RankedKey {
 /** The constant of the paper: how much the first places count above later ones. */
 const K = 60;
 
-/** The first places of a ranking that count: further down, a place adds less than 1/260. */
-const PLACES = 200;
-
-/** How many places of each ranking are fused where so many results are wanted. */
-export function fusedPlaces(wanted: number): number {
-  return Math.max(PLACES, wanted);
-}
+/**
+ * The first places of a ranking that count where rankings are fused: further down, a place adds less than 1/460. Always as
+ * many, so that the pages of a search are cut from one order.
+ */
+export const FUSED_PLACES = 400;
 
 /**
  * Joins rankings of the same items, each best first, to one: reciprocal rank fusion (Cormack, Clarke and Büttcher,

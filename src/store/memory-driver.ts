@@ -1,5 +1,5 @@
 import { equalities, matchesFilter } from "./filter.ts";
-import { fusedPlaces } from "./fusion.ts";
+import { FUSED_PLACES } from "./fusion.ts";
 import { jsonEqual } from "./json-equal.ts";
 import { combine, rankByVector } from "./ranking.ts";
 import {
@@ -71,7 +71,7 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
       }
       return step.value.rank(ranking?.query ?? "").filter(({ key }) => byAddress.has(key));
     };
-    const ranked = ranking ? combine(ranking, byVector, byWords, fusedPlaces(offset + limit)) : [];
+    const ranked = ranking ? combine(ranking, byVector, byWords, FUSED_PLACES) : [];
     const scores = new Map(ranked.map(({ key, score }) => [key, score]));
     const rest = [...byAddress.keys()].filter((address) => !scores.has(address));
     const order = [...[...scores.keys()].filter((address) => byAddress.has(address)), ...rest];

@@ -12,6 +12,8 @@ import type { JsonObject, Ranking } from "./row-driver.ts";
 /** A put that, where `expected` is given, holds only while the stored value equals it (null: while there is none). */
 export interface ConditionalPut extends PutOperation {
   expected?: JsonObject | null;
+  /** Its texts are not embedded now: they wait for a reindex, and words find the item meanwhile. */
+  embedLater?: boolean;
   /** Whole minutes after which reads no longer see the item; LangGraph.js has no such argument, Python's stores do. */
   ttlMinutes?: number;
 }

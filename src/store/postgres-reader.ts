@@ -1,6 +1,6 @@
 import type pg from "pg";
 import { equalities, matchesFilter } from "./filter.ts";
-import { fusedPlaces } from "./fusion.ts";
+import { FUSED_PLACES } from "./fusion.ts";
 import {
   isNearestFirst,
   isPushedDown,
@@ -102,7 +102,7 @@ export class PostgresReader {
       .sort((a, b) => b.score - a.score || (a.key < b.key ? -1 : 1));
     const wanted = scan.offset + scan.limit;
     // What the filter's operators refuse takes places here, so that all places count.
-    const places = isPushedDown(scan) ? fusedPlaces(wanted) : Number.POSITIVE_INFINITY;
+    const places = isPushedDown(scan) ? FUSED_PLACES : Number.POSITIVE_INFINITY;
     const ranked = scan.ranking ? combine(scan.ranking, scan.ranking.near && byVector, () => byWords, places) : byWords;
     const scores = new Map(ranked.map(({ key, score }) => [key, score]));
     const rest = [...byAddress.keys()].filter((address) => !scores.has(address));

@@ -38,6 +38,8 @@ export async function* readPages(place: Place, prefixes: string[][]): AsyncGener
   } catch (error) {
     throw storeError(place, error);
   } finally {
+    // A snapshot that is left open would keep the write-ahead log from being emptied for as long as this process lives.
+    if (database.inTransaction) database.exec("ROLLBACK");
     database.close();
   }
 }

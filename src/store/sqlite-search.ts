@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { matchesFilter } from "./filter.ts";
-import { fusedPlaces, type RankedKey } from "./fusion.ts";
+import { FUSED_PLACES, type RankedKey } from "./fusion.ts";
 import { combine } from "./ranking.ts";
 import { addressText, type JsonObject, type Row, type RowScan, type ScoredRow } from "./row-driver.ts";
 import { readChanges } from "./sqlite-changes.ts";
@@ -48,12 +48,13 @@ export class SqliteSearch {
     const words = isByVector ? undefined : this.#words.find(scan, changes, (addresses) => this.#valuesOf(addresses));
     // Most pages are full at the first try; expired rows and those that a filter refuses make it look further.
     for (let reach = hasFilter ? wanted * 8 : wanted; ; reach *= 8) {
-      const places = isByVector ? reach : fusedPlaces(reach);
+      const isFused = near !== undefined && ranking.by === "hybrid";
+      const places = isFused ? FUSED_PLACES : reach;
       const byVector = near && this.#vectors.nearest(changes, near, places, words?.isWantedIn);
       const byWords = () => words?.index.rank(ranking.query, places, words.isWanted) ?? [];
       const ranked = combine(ranking, byVector, byWords, places);
       const found = this.#take(scan, ranked, { wanted, isSifted: words !== undefined || !hasFilter });
-      if (found.rows.length < wanted && ranked.length >= places) continue;
+      if (found.rows.length < wanted && !isFused && ranked.length >= places) continue;
       if (found.rows.length === wanted) return { ...found, rows: found.rows.slice(scan.offset) };
       const seen = new Set(ranked.map(({ key }) => key));
       const rest = this.#rest(scan, seen, wanted - found.rows.length, words);

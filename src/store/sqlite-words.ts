@@ -165,9 +165,9 @@ function plainFields(value: JsonObject): JsonObject {
 function isPassed(fields: JsonObject | undefined, tests: readonly [name: string, test: ItemTest][]): boolean {
   if (!fields) return true;
   return tests.every(([name, test]) => {
-    const field = fields[name];
+    if (!Object.hasOwn(fields, name)) return test(null);
     // A field that is there and not plain may pass.
-    return field === undefined && Object.hasOwn(fields, name) ? true : test(field ?? null);
+    return fields[name] === undefined || test(fields[name]);
   });
 }
 

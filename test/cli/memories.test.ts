@@ -45,7 +45,9 @@ describe("mnemail remember", () => {
     expect(JSON.stringify(result)).toContain("Tom prefers evenings.");
     expect(JSON.stringify(result)).not.toContain("mornings");
     const { stdout } = await run("memory", "show", ...user);
-    expect(stdout).toMatch(/No longer true, and not used\n.*Tom prefers mornings\./);
+    expect(stdout).toMatch(
+      /No longer true, and not used\n.*Tom prefers mornings\. \(until [\d-]+, replaced by \[fact-/,
+    );
   });
 
   test("keeps it for a person, a domain or a conversation, when asked", async () => {
@@ -98,6 +100,16 @@ describe("mnemail remember", () => {
   });
 });
 
+test("a fact is kept while no model can be reached at all, and is found by its words", async () => {
+  using folder = temporaryFolder();
+  const store = { STORE_URL: `sqlite:${folder.path("memory.db")}` };
+  const down = { ...store, OPENAI_BASE_URL: "http://127.0.0.1:1/v1", MODEL_MAX_RETRIES: "0" };
+  const kept = await runCli(["remember", ...user, "Tom prefers mornings."], down);
+  expect(kept).toMatchObject({ code: 0, stdout: expect.stringMatching(/^remembered/) });
+  expect(kept.stderr).toMatch(/kept without a vector, so found by its words until `mnemail memory reindex`/);
+  expect((await runCli(["memory", "reindex"], store)).stdout).toMatch(/made the vectors of 1 item/);
+});
+
 describe("mnemail memory pending", () => {
   test("lists what mail would have remembered; approved it is used for its sender, rejected it never comes back", async () => {
     using folder = temporaryFolder();
@@ -133,6 +145,26 @@ describe("mnemail memory pending", () => {
     );
     expect((await run("memory", "show", ...user)).stdout).toContain(
       "the office is in Bergen (from mail of tom@work.example, approved",
+    );
+  });
+
+  test("asks which is to hold where a memory contradicts what the user said since", async () => {
+    using folder = temporaryFolder();
+    const says = { ...TOM, body: "Could you help? Please remember that Tom prefers evenings." };
+    const { run } = await begin(folder, [says]);
+    await run("remember", ...user, "Tom prefers mornings.");
+    const { pending } = pendingSchema.parse(
+      JSON.parse((await run("memory", "pending", "list", ...user, "--json")).stdout),
+    );
+    const approve = (...options: string[]) =>
+      run("memory", "pending", "approve", ...user, pending[0]?.id ?? "", ...options);
+    const undecided = await approve();
+    expect(undecided.code).toBe(1);
+    expect(undecided.stderr).toMatch(
+      /contradicts what you said: \[fact-\w+\] Tom prefers mornings\..*--contradicted replace/,
+    );
+    expect((await approve("--contradicted", "replace")).stdout).toMatch(
+      /instead of \[fact-\w+\]: Tom prefers mornings\./,
     );
   });
 
@@ -212,7 +244,7 @@ test("a process that is killed between the email and its extraction leaves it to
 
   writeFileSync(folder.path("none.json"), "[]");
   const later = ["run", ...user, "--inbox", folder.path("none.json")];
-  expect((await runCli(later, environment)).stdout).toMatch(/afterwards: 1 fact found in 1 email \(1 model call/);
+  expect((await runCli(later, environment)).stdout).toMatch(/afterwards: 1 memory found in 1 email \(1 model call/);
   expect((await runCli(later, environment)).stdout).not.toContain("afterwards");
   expect(asked()).toBe(2);
   const { stdout } = await runCli(["memory", "show", ...user, "--json"], environment);

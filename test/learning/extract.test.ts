@@ -74,6 +74,16 @@ describe("after an email is finished", () => {
     );
   });
 
+  test("and only once, however often the email is handled again", async () => {
+    const { assistant } = await handled([answerToExtract([{ content: "Tom Berg lives in Bergen" }])]);
+    await using _ = assistant;
+    await assistant.handle(ANA, tom);
+    await assistant.handle(ANA, tom);
+    expect(await assistant.extracted()).toMatchObject({ emails: 0 });
+    await assistant.handle(ANA, { ...tom, body: "Could you help with another thing?" });
+    expect(await assistant.extracted()).toMatchObject({ emails: 1 });
+  });
+
   test("what the tools kept and what was extracted are of one shape, and the same words wait once", async () => {
     const says = { ...tom, body: `${tom.body}\n\nPlease remember that Tom Berg lives in Bergen.` };
     const { assistant } = await handled(
@@ -100,7 +110,7 @@ describe("after an email is finished", () => {
     const request = JSON.stringify(
       assistant.model.requests.filter(({ body }) => JSON.stringify(body).includes('"extract"')),
     );
-    expect(request).toContain(`[${key}] Tom Berg lives in Oslo.`);
+    expect(request).toMatch(new RegExp(`\\[${key}\\] \\(the person's own word, [\\d-]+\\) Tom Berg lives in Oslo`));
     expect(request).not.toContain("Eve lives in Oslo");
   });
 

@@ -107,6 +107,15 @@ describe("a fact in a feedback", () => {
     expect((await assistant.memory.facts.superseded(ANA))[0]).toMatchObject({ key: old.key });
   });
 
+  test("is recalled for the same emails as the one it takes the place of", async () => {
+    await using assistant = await openTestAssistant();
+    const scope = "person:tom@work.example" as const;
+    await assistant.remember(ANA, { content: "Tom lives in Oslo.", scope });
+    const { receipt } = await assistant.learn(ANA, { kind: "text", text: "Tom lives in Bergen." });
+    expect(receipt.changes).toMatchObject([{ kind: "fact", scope }]);
+    expect((await assistant.memory.facts.list(ANA)).map(({ record }) => record.scope)).toEqual([scope]);
+  });
+
   test("takes the place of one from mail that was approved, for one call more", async () => {
     const text = "Tom likes coffee.";
     const script = { answers: [answerToLearn([{ target: "memory", text }])] };

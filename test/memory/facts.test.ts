@@ -2,7 +2,7 @@ import { InMemoryStore } from "@langchain/langgraph";
 import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readMemories } from "../../src/memory/episodic.ts";
+import { factKey, readMemories } from "../../src/memory/episodic.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import { estimateTokens, renderMemories } from "../../src/memory/recall.ts";
 import { parseScope, participants, scopesOf } from "../../src/memory/scope.ts";
@@ -85,6 +85,7 @@ describe.each(STORES)("on %s", (_, openStore) => {
       );
       await memory.facts.remember(ANA, { content: "Tom prefers mornings.", supersedes: [second.key] }, LATER);
       expect(await recalled(memory)).toEqual(["Tom prefers mornings."]);
+      expect((await memory.facts.superseded(ANA)).map(({ key }) => key)).toEqual([second.key]);
     });
 
     test.each([
@@ -244,6 +245,33 @@ describe.each(STORES)("on %s", (_, openStore) => {
       expect(await propose(memory, store, [fact("Tom Berg leads the harbour project")])).toEqual([]);
       const [tombstone] = await store.search(userNamespaces(ANA).tombstones);
       expect(tombstone?.value).toEqual({ kind: "rejected", at: LATER });
+    });
+
+    test("does not come back under other spellings, nor with what it would replace", async () => {
+      const { store, memory } = await open();
+      const [waiting] = await propose(memory, store, [fact("Tom leads the harbour", "agent", "fact-unknown")]);
+      await memory.pending.reject(ANA, waiting?.key ?? "", LATER);
+      const again = [fact("Tom leads the harbour", "agent", "fact-unknown"), fact("tom leads the harbour.")];
+      expect(await propose(memory, store, again)).toEqual([]);
+    });
+
+    test("is not lost where another program put an unapproved record of its words", async () => {
+      const { store, memory } = await open();
+      const [waiting] = await propose(memory, store, [fact("Tom leads the harbour project")]);
+      const { collection } = userNamespaces(ANA);
+      const key = factKey("Tom leads the harbour project", "person:tom@work.example");
+      await store.put(collection, key, { content: "Tom leads the harbour project", kind: "fact" });
+      expect(await memory.pending.approve(ANA, waiting?.key ?? "", LATER)).toMatchObject({ status: "live" });
+      expect(await recalled(memory)).toEqual(["Tom leads the harbour project"]);
+    });
+
+    test("of an email is not proposed again by that email once something newer took its place", async () => {
+      const { store, memory } = await open();
+      const [waiting] = await propose(memory, store, [fact("Tom lives in Bergen")]);
+      const { key } = await memory.pending.approve(ANA, waiting?.key ?? "", AT);
+      await memory.facts.remember(ANA, { content: "Tom lives in Oslo", supersedes: [key] }, LATER);
+      expect(await propose(memory, store, [fact("Tom lives in Bergen")])).toEqual([]);
+      expect(await propose(memory, store, [fact("Tom lives in Bergen")], { ...tom, id: "t9" })).toHaveLength(1);
     });
 
     test("is not proposed when it is known, nor twice, nor more than ten times by one email", async () => {

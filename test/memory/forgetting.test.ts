@@ -25,6 +25,29 @@ const FIRST = `<${CANARIES.messageId}-1@qanarymail.example>`;
 const prompts = loadPrompts();
 const at = userNamespaces(ANA);
 
+describe("an address is found", () => {
+  test.each([
+    ["as a whole only", "brien@x.example", "Ask o'brien@x.example", "Ask o'brien@x.example"],
+    ["behind a quotation mark", "brien@x.example", "the key 'brien@x.example'", "the key '(forgotten)'"],
+    ["in a link", "zoe@q.example", "https://q.example/?to=zoe@q.example", "https://q.example/?to=(forgotten)"],
+    ["with its name", "zoe@q.example", 'Dear "Zoe  Q" <ZOE@q.example>, hi', "Dear (forgotten), hi"],
+    ["with another's name left alone", "zoe@q.example", "Bo <zoe@q.example>", "Bo <(forgotten)>"],
+    ["not in a longer domain", "zoe@q.example", "zoe@q.example.com", "zoe@q.example.com"],
+  ])("%s", (_name, address, text, without) => {
+    const finder = findAddress(address, new Set(["Zoe Q"]));
+    expect(finder.without(text)).toBe(without);
+    expect(finder.isIn(text)).toBe(text !== without);
+  });
+
+  test("in linear time, whatever names strangers gave it", () => {
+    const names = new Set(Array.from({ length: 5_000 }, (_, i) => `Name ${i} of the service`));
+    const text = "Name 7 of the service <bot@git.example> wrote to somebody. ".repeat(5_000);
+    const begun = performance.now();
+    expect(findAddress("bot@git.example", names).without(text)).not.toContain("Name 7");
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
+});
+
 let base: ReturnType<typeof temporaryFolder>;
 beforeAll(async () => {
   base = temporaryFolder();
@@ -456,5 +479,36 @@ describe("an address in a text", () => {
   ])("is not in %j", (text) => {
     expect(found.isIn(text)).toBe(false);
     expect(found.without(text)).toBe(text);
+  });
+});
+
+describe("the same words about two people", () => {
+  const open = async () => {
+    const store = await openStore({ backend: "memory" });
+    return {
+      memory: new Memory(store, prompts),
+      forgetting: new Forgetting(new StoreAccess(store, () => {}), prompts),
+    };
+  };
+  const content = "Prefers meetings in the morning.";
+
+  test("stay those of the other when one is forgotten", async () => {
+    const { memory, forgetting } = await open();
+    for (const person of ["ada@x.example", "tom@x.example"] as const) {
+      await memory.facts.remember(ANA, { content, scope: `person:${person}` }, AT);
+    }
+    await forgetting.forget(ANA, { what: "contact", id: "ada@x.example" }, NOW);
+    expect((await memory.facts.list(ANA)).map(({ record }) => record.scope)).toEqual(["person:tom@x.example"]);
+  });
+
+  test("go with one memory where they are said of nobody else: in another scope, and in feedback that waits", async () => {
+    const { memory, forgetting } = await open();
+    const { key } = await memory.facts.remember(ANA, { content, scope: "person:ada@x.example" }, AT);
+    await memory.facts.remember(ANA, { content }, AT);
+    const said = { id: "f1", kind: "text", text: content, actor: "user", channel: "test", at: AT } as const;
+    await memory.ledger.log(ANA, said);
+    await forgetting.forget(ANA, { what: "memory", id: key }, NOW);
+    expect(await memory.facts.list(ANA)).toEqual([]);
+    expect(await memory.ledger.unlearnt(ANA)).toEqual([]);
   });
 });

@@ -297,8 +297,8 @@ export const GATES: readonly Gate[] = [
     off: [
       {
         file: "learning/route.ts",
-        old: 'memory.facts.nearest(userId, said, "user", NEAREST_FACTS)',
-        new: 'memory.facts.nearest(userId, said, "mail", NEAREST_FACTS)',
+        old: 'memory.facts.nearest(userId, said.typed, "user", NEAREST_FACTS)',
+        new: 'memory.facts.nearest(userId, said.typed, "mail", NEAREST_FACTS)',
       },
     ],
     attacks: ["approved memory: change a prompt"],

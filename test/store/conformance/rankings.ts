@@ -43,6 +43,34 @@ export const RANKING = clauses({
     expect(await top("words")).not.toContain("meant");
     expect((await top("hybrid")).sort()).toEqual(["meant", "zz named"]);
   },
+  "the pages of each ranking have each item once, however many they are": async ({ openOurs }) => {
+    const store = await openOurs();
+    const words = ["turbine", "engine", "harbour", "lunch", "menu", "budget", "plan"];
+    const text = (i: number) => `${words[i % 7]} ${words[(i * 3) % 5]} ${words[(i * 5) % 6]} ${i}`;
+    const rows = Array.from({ length: 900 }, (_, i) => ({
+      ...{ namespace: ["pages"], key: `k${i}`, index: ["text"], value: { text: text(i) } },
+    }));
+    await store.batch(rows);
+    for (const ranking of RANKINGS) {
+      const found: string[] = [];
+      for (let offset = 0; offset < 900; offset += 150) {
+        const page = { namespacePrefix: ["pages"], query: "the turbine and the harbour", ranking, limit: 150, offset };
+        found.push(...keysOf(await ranked(store, page)));
+      }
+      expect(new Set(found).size, ranking).toBe(900);
+    }
+  },
+  "a filter tells fields from what every object has": async ({ openOurs }) => {
+    const store = await openOurs();
+    const value = { text: "the turbine stopped", missing: null };
+    await store.batch([{ namespace: ["names"], key: "k", index: ["text"], value }]);
+    for (const ranking of RANKINGS) {
+      for (const filter of [{ toString: null }, { constructor: { $in: [null] } }, { missing: null, valueOf: null }]) {
+        const search = { namespacePrefix: ["names"], query: "turbine", ranking, filter };
+        expect(keysOf(await ranked(store, search)), JSON.stringify(filter)).toEqual(["k"]);
+      }
+    }
+  },
   "a filter holds for each ranking, also where the nearest do not pass it": async ({ openOurs }) => {
     const store = await openOurs();
     await store.batch(
