@@ -64,18 +64,21 @@ export function createExtractionQueue(
     }
   };
 
+  const start = (userId: string) => {
+    if (isStopped) return;
+    waiting.add(userId);
+    working ??= apart(() =>
+      work().finally(() => {
+        working = undefined;
+        // Somebody may have come between the end of the work and this.
+        const [next] = waiting;
+        if (next !== undefined) start(next);
+      }),
+    );
+  };
+
   return {
-    start(userId) {
-      if (isStopped) return;
-      waiting.add(userId);
-      working ??= apart(() =>
-        work().finally(() => {
-          working = undefined;
-          const [next] = waiting;
-          if (next !== undefined) this.start(next);
-        }),
-      );
-    },
+    start,
     async idle() {
       while (working) await working;
       const done = totals;

@@ -74,6 +74,22 @@ describe("after an email is finished", () => {
     );
   });
 
+  test("and nobody is missed who comes while the last work ends", async () => {
+    for (let ticks = 0; ticks < 20; ticks += 1) {
+      const done: string[] = [];
+      async function* extract(userId: string) {
+        done.push(userId);
+        yield { emailId: userId, found: 0, usage: { ...NO_USAGE } };
+      }
+      const { start, idle } = createExtractionQueue(extract, () => {});
+      start("user1");
+      for (let tick = 0; tick < ticks; tick += 1) await null;
+      start("user2");
+      await idle();
+      expect(done, `after ${ticks} ticks`).toEqual(["user1", "user2"]);
+    }
+  });
+
   test("and only once, however often the email is handled again", async () => {
     const { assistant } = await handled([answerToExtract([{ content: "Tom Berg lives in Bergen" }])]);
     await using _ = assistant;
