@@ -19,6 +19,35 @@ const sender = address.refine((value) => addressList(value).length > 0, {
   message: 'expected a sender such as "Ada <ada@example.com>"',
 });
 const headerText = z.string().transform(oneLine);
+/** What a program writes in an odd form is left out: these headers are no reason to refuse an email. */
+const mildHeader = z.string().transform(oneLine).optional().catch(undefined);
+
+/** Letters of one message id: more than RFC 5321 allows an address, and far more than any mail program writes. */
+const MESSAGE_ID_LIMIT = 320;
+const REFERENCES_KEPT_AT_EACH_END = 20;
+
+/**
+ * Why mail counts as automatic. A closed list: what is shown or logged of it has no word of the mail itself. Each
+ * completes "There is no draft, because …".
+ */
+export const AUTOMATIC_REASONS = [
+  "its headers say that no person sent it",
+  "it is an automatic answer",
+  "it is a report about delivery or receipt",
+  "its headers say that it is bulk mail",
+  "its headers ask for no automatic answers",
+  "answers to it reach nobody",
+  "it comes from a mailing list",
+  "its sender's address takes no answers",
+  "its sender is a mail system",
+] as const;
+
+/** One of {@link AUTOMATIC_REASONS}. */
+export type AutomaticReason = (typeof AUTOMATIC_REASONS)[number];
+
+/** Parses one of {@link AUTOMATIC_REASONS}. */
+export const automaticReasonSchema = z.enum(AUTOMATIC_REASONS);
+
 const canonicalEmail = z.object({
   id: z
     .union([z.string(), z.number().transform(String)])
@@ -34,6 +63,15 @@ const canonicalEmail = z.object({
   thread_id: z.string().optional(),
   list_id: headerText.transform(listId).optional(),
   attachments: z.array(z.string()).optional(),
+  message_id: mildHeader,
+  in_reply_to: mildHeader,
+  references: z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .catch(undefined),
+  automatic: automaticReasonSchema.optional().catch(undefined),
+  auto_submitted: mildHeader,
+  precedence: mildHeader,
 });
 
 /**
@@ -52,11 +90,17 @@ export interface Email {
   /** The identifier of the mailing list (RFC 2919), lower-case, without its angle brackets. */
   list_id?: string | undefined;
   attachments?: string[] | undefined;
+  /** The Message-ID without its angle brackets: `left@right` of printable ASCII, {@link messageIds}. */
+  message_id?: string | undefined;
+  /** The ids of the emails that this one goes on from (RFC 5322 §3.6.4), oldest first: the first 20 and the last 20. */
+  references?: string[] | undefined;
+  /** Why its headers make it automatic mail. */
+  automatic?: AutomaticReason | undefined;
 }
 
 /**
- * Parses an email written as JSON. Accepts `{ id?, from, to, cc?, subject, body, date?, thread_id?, list_id? }` and the
- * spelling of LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` (or `email`, as
+ * Parses an email written as JSON. Accepts `{ id?, from, to, cc?, subject, body, date?, thread_id?, list_id? }`, headers
+ * that may come with it (`message_id`, `references`, `in_reply_to`, `auto_submitted`, `precedence`), and the spelling of LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` (or `email`, as
  * collections of labelled mail do) or not.
  */
 export const emailSchema: z.ZodType<Email> = z.preprocess(unifySpelling, canonicalEmail).transform((raw) => {
@@ -67,8 +111,57 @@ export const emailSchema: z.ZodType<Email> = z.preprocess(unifySpelling, canonic
   if (raw.list_id) email.list_id = raw.list_id;
   if (raw.attachments && raw.attachments.length > 0) email.attachments = raw.attachments;
   email.id = raw.id ?? contentId(email);
+  const ownId = raw.id?.replace(/^<(.*)>$/, "$1") ?? "";
+  const messageId = messageIds(raw.message_id ?? "")[0] ?? (isMessageId(ownId) ? ownId : undefined);
+  if (messageId !== undefined) email.message_id = messageId;
+  const references = referencesOf(raw.references, raw.in_reply_to);
+  if (references.length > 0) email.references = references;
+  const automatic = raw.automatic ?? automaticByHeaders(raw);
+  if (automatic !== undefined) email.automatic = automatic;
   return email;
 });
+
+/**
+ * The message ids (RFC 5322 §3.6.4) that a header is made of, without angle brackets. Only those of the form
+ * `left@right` in printable ASCII, of at most 320 characters, without what begins or ends an id, a quote, a comment or an
+ * encoded word: no id can break out of a header it is written to.
+ */
+export function messageIds(header: string): string[] {
+  const bracketed = [...header.matchAll(/<([^<>]*)>/g)].map(([, id]) => (id ?? "").replace(/\s/g, ""));
+  return (bracketed.length > 0 ? bracketed : [header.trim()]).filter(isMessageId);
+}
+
+/** Whether a text is a message id without its brackets, as {@link messageIds} takes them. */
+export function isMessageId(id: string): boolean {
+  return (
+    id.length <= MESSAGE_ID_LIMIT && /^[!#-'*+\--;=?A-[\]-~]+@[!#-'*+\--;=?A-[\]-~]+$/.test(id) && !id.includes("=?")
+  );
+}
+
+/** RFC 5322 §3.6.4: where there are no References, the parent is the one id of In-Reply-To. */
+function referencesOf(given: string | string[] | undefined, inReplyTo: string | undefined): string[] {
+  const parts = typeof given === "string" ? given.split(given.includes("<") ? /(?<=>)/ : /[\s,]+/) : (given ?? []);
+  const all = [...new Set(parts.flatMap(messageIds))];
+  if (all.length === 0) {
+    const parents = messageIds(inReplyTo ?? "");
+    return parents.length === 1 ? parents : [];
+  }
+  const end = REFERENCES_KEPT_AT_EACH_END;
+  return all.length <= 2 * end ? all : [...all.slice(0, end), ...all.slice(-end)];
+}
+
+/** By the two headers that say it in so many words: RFC 3834 §5 and the older Precedence. */
+export function automaticByHeaders(headers: {
+  auto_submitted?: string | undefined;
+  precedence?: string | undefined;
+}): AutomaticReason | undefined {
+  const [kind = ""] = /^[\w-]+/.exec((headers.auto_submitted ?? "").trim().toLowerCase()) ?? [];
+  if (kind === "auto-replied") return "it is an automatic answer";
+  if (kind !== "" && kind !== "no") return "its headers say that no person sent it";
+  const precedence = (headers.precedence ?? "").trim().toLowerCase();
+  if (precedence === "list") return "it comes from a mailing list";
+  return precedence === "bulk" || precedence === "junk" ? "its headers say that it is bulk mail" : undefined;
+}
 
 function unifySpelling(value: unknown): unknown {
   if (!isRecord(value)) return value;

@@ -48,6 +48,48 @@ describe("an email written as JSON", () => {
   });
 });
 
+describe("the ids by which emails refer to each other", () => {
+  test("are those given, or the id where that is a message id and nothing else", () => {
+    const read = (fields: object) => emailSchema.parse({ ...plain, ...fields });
+    expect(read({ id: "m1@x.example" })).toMatchObject({ id: "m1@x.example", message_id: "m1@x.example" });
+    expect(read({ id: "m1", message_id: "<m2@x.example>" })).toMatchObject({ id: "m1", message_id: "m2@x.example" });
+    for (const id of ["m1", "see m1@x.example", "a@b@c", "7 <m1@x.example>"]) {
+      expect(read({ id })).not.toHaveProperty("message_id");
+    }
+    expect(read({})).not.toHaveProperty("message_id");
+  });
+
+  test("come as a list or as headers have them", () => {
+    const read = (fields: object) => emailSchema.parse({ ...plain, ...fields }).references;
+    expect(read({ references: ["a@x", "<b@x>", "nothing", "=?utf-8?q?c?=@x"] })).toEqual(["a@x", "b@x"]);
+    expect(read({ references: "<a@x> <b@x>" })).toEqual(["a@x", "b@x"]);
+    expect(read({ references: "a@x, b@x" })).toEqual(["a@x", "b@x"]);
+    expect(read({ in_reply_to: "<a@x>" })).toEqual(["a@x"]);
+    expect(read({ references: { a: 1 }, in_reply_to: 7 })).toBeUndefined();
+  });
+
+  test("are single words of printable ASCII whatever is given, and an email is the same when it is read again", () => {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "binary" })), fc.string({ unit: "binary" }), (references, id) => {
+        const wild = [...references, `${id}@x`, `<a@${id}>`, "b@x\r\nBcc: eve@x"];
+        const email = emailSchema.parse({ ...plain, references: wild, message_id: wild[0], auto_submitted: "yes" });
+        for (const each of [...(email.references ?? []), email.message_id ?? "a@b"]) {
+          expect(each).toMatch(/^[!-~]+@[!-~]+$/);
+          expect(each).not.toMatch(/[<>]/);
+        }
+        expect(emailSchema.parse(email)).toEqual(email);
+      }),
+    );
+  });
+
+  test("do not change what the id is a hash of, and are not shown to a model", () => {
+    const headers = { references: ["a@x"], message_id: "own@x", precedence: "bulk" };
+    const email = emailSchema.parse({ ...plain, ...headers });
+    expect(email.id).toBe(emailSchema.parse(plain).id);
+    expect(renderEmail(email)).toBe(renderEmail(emailSchema.parse(plain)));
+  });
+});
+
 describe("a stranger's text in a prompt", () => {
   test("no line of it can open or close a section, whatever line break it uses", () => {
     fc.assert(

@@ -1,6 +1,7 @@
 import PostalMime, { type Address, addressParser, type Email as ParsedMime } from "postal-mime";
 import { BODY_LIMIT, cleanText, type Email, emailSchema } from "../email.ts";
 import { MnemailError } from "../errors.ts";
+import { automaticByMimeHeaders } from "./automatic.ts";
 import { htmlToVisibleText, tidy } from "./html.ts";
 
 const PROSE_LINE_LIMIT = 100_000;
@@ -37,6 +38,9 @@ export async function parseEml(bytes: Uint8Array): Promise<{ email: Email; notes
     thread_id: firstId(mime.references) ?? firstId(mime.inReplyTo) ?? messageId,
     list_id: mime.headers.find(({ key }) => key === "list-id")?.value ?? null,
     attachments: listAttachments(mime.attachments),
+    references: mime.references ?? null,
+    in_reply_to: mime.inReplyTo ?? null,
+    automatic: automaticByMimeHeaders(mime.headers) ?? null,
     body,
   });
   if (!checked.success) throw new MnemailError("input", "no sender: expected a From header with an address");

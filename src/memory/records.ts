@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { cleanText, type Email } from "../email.ts";
+import { automaticReasonSchema, cleanText, type Email } from "../email.ts";
 import { keptThreadId } from "./scope.ts";
 import { trustSchema } from "./trust.ts";
 
@@ -59,6 +59,9 @@ export const keptEmailSchema = z.object({
   thread_id: z.string().optional(),
   list_id: z.string().optional(),
   attachments: z.array(z.string()).optional(),
+  message_id: z.string().optional(),
+  references: z.array(z.string()).optional(),
+  automatic: automaticReasonSchema.optional().catch(undefined),
   /** Whether the body is longer than what is kept of it. */
   cut: z.boolean().optional(),
 });
@@ -168,6 +171,9 @@ export function keepEmail(email: Email): KeptEmail {
     thread_id: email.thread_id && keptThreadId(email.thread_id),
     list_id,
     attachments: email.attachments,
+    message_id: email.message_id,
+    references: email.references,
+    automatic: email.automatic,
     ...(email.body.length > KEPT_BODY_LIMIT ? { cut: true } : {}),
   };
 }

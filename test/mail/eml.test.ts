@@ -46,6 +46,7 @@ describe("headers", () => {
       subject: "Engines",
       date: "1997-11-21T15:55:06.000Z",
       thread_id: "one@example.com",
+      message_id: "one@example.com",
       body: "Hello,\n\n  indented",
     });
     expect(notes).toEqual([]);
@@ -293,4 +294,33 @@ describe("the List-Id header", () => {
     const { email } = await read(FROM, `List-Id: ${header}`, "", "Hello");
     expect(email.list_id).toBe(id);
   });
+});
+
+describe("the ids by which emails refer to each other (RFC 5322 §3.6.4)", () => {
+  it("reads References oldest first, each once, however they are folded", async () => {
+    const { email } = await read(FROM, "Message-ID: < own@x >", "References: <a@x>", "\t<b@x><c@x> <a@x>", "", "hi");
+    expect(email).toMatchObject({ id: "own@x", message_id: "own@x", references: ["a@x", "b@x", "c@x"] });
+  });
+
+  it("takes the parent for References where there is just one", async () => {
+    expect((await read(FROM, "In-Reply-To: <a@x>", "", "hi")).email.references).toEqual(["a@x"]);
+    expect((await read(FROM, "In-Reply-To: <a@x> <b@x>", "", "hi")).email).not.toHaveProperty("references");
+    expect((await read(FROM, "In-Reply-To: <a@x>", "References: <b@x>", "", "hi")).email.references).toEqual(["b@x"]);
+  });
+
+  it("keeps the first 20 and the last 20 of many", async () => {
+    const ids = Array.from({ length: 1_000 }, (_, n) => `${n}@x`);
+    const { email } = await read(FROM, `References: ${ids.map((id) => `<${id}>`).join("\r\n ")}`, "", "hi");
+    expect(email.references).toEqual([...ids.slice(0, 20), ...ids.slice(-20)]);
+  });
+
+  it.each(["no-at-sign", "two@at@signs", `${"x".repeat(400)}@x`, 'quote"d@x', "(comment)a@x", "grüße@x"])(
+    "%s is the email's id, but nothing that is written to a header",
+    async (id) => {
+      const { email } = await read(FROM, `Message-ID: <${id}>`, `References: <${id}> <ok@x>`, "", "hi");
+      expect(email.id).toBe(id);
+      expect(email).not.toHaveProperty("message_id");
+      expect(email.references).toEqual(["ok@x"]);
+    },
+  );
 });
