@@ -1,9 +1,14 @@
-import { randomUUID } from "node:crypto";
+import { ReadableStream } from "node:stream/web";
+import { AIMessage } from "@langchain/core/messages";
+import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
+import { z } from "zod";
 import { createEmailAssistant, type EmailAssistant } from "./agent/graph.ts";
+import type { AssistantState } from "./agent/state.ts";
+import { threadIdFor } from "./agent/thread-id.ts";
 import { createDecider } from "./agent/triage.ts";
 import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
-import { renderError } from "./errors.ts";
+import { MnemailError, renderError } from "./errors.ts";
 import { type Approval, type ApproveOptions, approve } from "./learning/approve.ts";
 import { type Extracted, extractWaiting } from "./learning/extract.ts";
 import { createExtractionQueue, type ExtractionTotals } from "./learning/extraction-queue.ts";
@@ -11,14 +16,29 @@ import type { Feedback } from "./learning/feedback.ts";
 import { type LearningParts, learn, type Outcome, type Retried, retry } from "./learning/learn.ts";
 import { remember } from "./learning/remember.ts";
 import { loadCalendar } from "./mail/calendar.ts";
+import { createFileOutbox, type Outbox } from "./mail/outbox.ts";
 import type { UserFact } from "./memory/episodic.ts";
 import type { Remembered } from "./memory/facts.ts";
 import { Memory } from "./memory/memory.ts";
-import type { Draft, Label, ProposedEvent, UsedMemory } from "./memory/records.ts";
+import {
+  type Draft,
+  draftSchema,
+  type Label,
+  labelSchema,
+  type ProposedEvent,
+  proposedEventSchema,
+  type UsedMemory,
+} from "./memory/records.ts";
 import { metered, type Usage } from "./meter.ts";
-import { openModels } from "./models.ts";
+import { type OpenModels, openModels } from "./models.ts";
 import { loadPrompts } from "./prompts.ts";
-import { openCheckpointer, openStore } from "./store/open-store.ts";
+import { localThreads } from "./reviews/local-threads.ts";
+import { NO_THREADS } from "./reviews/no-threads.ts";
+import { type PendingReview, pendingReviews } from "./reviews/pending-reviews.ts";
+import { openReviews, type Reviews } from "./reviews/reviews.ts";
+import { adaptStore } from "./store/encoded-labels.ts";
+import { type OpenCheckpointer, openCheckpointer, openStore } from "./store/open-store.ts";
+import { type ThreadSource, threadIdsOf } from "./store/threads.ts";
 
 /**
  * What became of one email. `id` is what feedback takes: the email's, with a suffix where the user has another email
@@ -32,9 +52,18 @@ export interface EmailResult {
   draft: Draft | null;
   events: ProposedEvent[];
   memories: UsedMemory[];
+  /** What waits for the user's word: of a draft, a meeting, a notification or a question. */
+  reviews: PendingReview[];
   usage: Usage;
   error?: string;
 }
+
+/** What one tells of an email while it is handled; the last is `done`. */
+export type AssistantEvent =
+  | { type: "triaged"; label: Label; reason: string }
+  | { type: "calling"; tools: string[] }
+  | { type: "drafted"; draft: Draft; events: ProposedEvent[] }
+  | { type: "done"; result: EmailResult };
 
 /** How a feedback is learnt from; `onProgress` hears how far the test of a change is, in emails. */
 export interface LearnOptions {
@@ -50,6 +79,10 @@ export interface OpenAssistant extends AsyncDisposable {
   modelDescription: string;
   /** Handles one email. Never throws: a failure is reported in the result, and nothing of the email is remembered. */
   handle(userId: string, email: Email): Promise<EmailResult>;
+  /** As `handle`, and tells meanwhile how far it is. */
+  stream(userId: string, email: Email): AsyncIterable<AssistantEvent>;
+  /** What waits for users, and their decisions. @throws MnemailError("usage") without a checkpointer. */
+  readonly reviews: Reviews;
   /** Learns from feedback. @throws MnemailError as {@link learn}. */
   learn(userId: string, feedback: Feedback, options?: LearnOptions): Promise<Outcome & { usage: Usage }>;
   /** Learns from the feedback that waits in the log: {@link retry}. */
@@ -66,17 +99,28 @@ export interface OpenAssistant extends AsyncDisposable {
   extracted(): Promise<ExtractionTotals>;
 }
 
+/** What an assistant is opened with beside its configuration. What is given here stays the caller's to close. */
+export interface AssistantOptions {
+  warn?: (line: string) => void;
+  now?: () => Date;
+  /** Long-term memory in the place of the configured store. */
+  store?: BaseStore;
+  models?: Omit<OpenModels, keyof AsyncDisposable>;
+  outbox?: Outbox;
+  /**
+   * Threads in the place of those kept by the setting of the store. `false` is none: runs then do not wait for the user,
+   * unless a LangGraph server brings a checkpointer.
+   */
+  checkpointer?: BaseCheckpointSaver | false;
+}
+
 /**
- * Opens the assistant that a configuration describes: models, store, memory and graph. The one place where the
- * parts meet; every entry point (CLI, LangGraph server, scripts) goes through it. With `checkpointer`, threads are
- * kept by the same setting as memory, and each run of the graph needs a `configurable.thread_id`.
+ * Opens the assistant that a configuration describes: models, store, memory, threads, outbox and graph. The one place
+ * where the parts meet; every entry point (CLI, LangGraph server, scripts) goes through it.
  *
  * @throws MnemailError for a store, prompt or calendar that cannot be read.
  */
-export async function openAssistant(
-  config: Config,
-  options: { warn?: (line: string) => void; now?: () => Date; checkpointer?: boolean } = {},
-): Promise<OpenAssistant> {
+export async function openAssistant(config: Config, options: AssistantOptions = {}): Promise<OpenAssistant> {
   const prompts = loadPrompts();
   if (config.calendarPath !== undefined) await loadCalendar(config.calendarPath);
   const warn = options.warn ?? (() => {});
@@ -90,12 +134,14 @@ export async function openAssistant(
     return each;
   };
   try {
-    const models = use(await openModels(config));
+    const models = options.models ?? use(await openModels(config));
     const { embeddings, embeddingModel: model } = models;
     const index = embeddings ? { index: { embeddings, model } } : {};
-    const store = use(await openStore(config.store, { warn, language: config.searchLanguage, ...index }));
-    const threads = options.checkpointer ? use(await openCheckpointer(config.store, { warn })) : undefined;
-    const { calendarPath, respondMaxModelCalls } = config;
+    const indexed = { warn, language: config.searchLanguage, ...index };
+    const store = options.store ? adaptStore(options.store) : use(await openStore(config.store, indexed));
+    const threads = await openThreads(config, options, use);
+    const { calendarPath, respondMaxModelCalls, outboxPath: folder, modelTimeoutMs, modelMaxRetries } = config;
+    const outbox = options.outbox ?? createFileOutbox({ folder, calendarPath });
     const memory = new Memory(store, prompts, warn);
     const learning = { memory, models, prompts, decider: createDecider({ models, prompts }), now };
     const queue = createExtractionQueue((userId, isDue) => extractWaiting(userId, learning, isDue), warn);
@@ -103,15 +149,29 @@ export async function openAssistant(
     use({ [Symbol.asyncDispose]: () => queue.stop() });
     const extractInBackground = config.memoryExtraction ? queue.start : () => {};
     const graph = createEmailAssistant({
-      ...{ store, models, prompts, calendarPath, respondMaxModelCalls, now, warn },
+      ...{ store, models, prompts, calendarPath, respondMaxModelCalls, outbox, now, warn },
+      stepTimeoutMs: modelTimeoutMs * (modelMaxRetries + 2),
+      learn: (userId, feedback) => learn(userId, feedback, learning),
       ...(threads ? { checkpointer: threads.checkpointer } : {}),
       ...(config.memoryExtraction ? { onQueued: extractInBackground } : {}),
     });
+    const rehearse = (userId: string, feedback: Feedback) => learn(userId, feedback, learning, { dryRun: true });
+    const graphThreads = threads ? localThreads(graph, threads) : NO_THREADS;
+    const handling = { graph, hasThreads: threads !== undefined, now };
     return {
       graph,
       memory,
+      reviews: openReviews({ memory, threads: graphThreads, rehearse, now }),
       modelDescription: models.description,
-      handle: (userId, email) => metered((usage) => handle(graph, userId, email, usage)),
+      handle: (userId, email) => handle(userId, email, handling),
+      stream: (userId, email) =>
+        new ReadableStream<AssistantEvent>({
+          async start(controller) {
+            const result = await handle(userId, email, handling, (event) => controller.enqueue(event));
+            controller.enqueue({ type: "done", result });
+            controller.close();
+          },
+        }),
       learn: (userId, feedback, { dryRun = false, onProgress } = {}) =>
         metered(async (usage) => {
           const outcome = await learn(userId, feedback, { ...learning, onProgress }, { dryRun });
@@ -132,15 +192,74 @@ export async function openAssistant(
   }
 }
 
-async function handle(graph: EmailAssistant, userId: string, email: Email, usage: () => Usage): Promise<EmailResult> {
-  const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [] };
-  try {
-    // A thread of its own each time: an email that failed is handled from the beginning.
-    const configurable = { user_id: userId, thread_id: randomUUID() };
-    const state = await graph.invoke({ email_input: { ...email } }, { configurable });
-    const { label, reason, draft, events, memories } = state;
-    return { id: state.email?.id ?? email.id, status: "done", label, reason, draft, events, memories, usage: usage() };
-  } catch (error) {
-    return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
-  }
+/** Threads on a checkpointer of the caller's or, unless they want none, of the configuration. */
+async function openThreads(
+  config: Config,
+  { checkpointer, warn = () => {} }: AssistantOptions,
+  use: (opened: OpenCheckpointer) => OpenCheckpointer,
+): Promise<ThreadSource | undefined> {
+  if (checkpointer === false) return undefined;
+  if (checkpointer) return { checkpointer, threadIds: (userId) => threadIdsOf(checkpointer, userId) };
+  return use(await openCheckpointer(config.store, { warn }));
 }
+
+interface Handling {
+  graph: EmailAssistant;
+  hasThreads: boolean;
+  now: () => Date;
+}
+
+function handle(
+  userId: string,
+  email: Email,
+  { graph, hasThreads, now }: Handling,
+  tell: (event: AssistantEvent) => void = () => {},
+): Promise<EmailResult> {
+  return metered(async (usage) => {
+    const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [], reviews: [] };
+    try {
+      const threadId = threadIdFor(userId, email);
+      const run = { configurable: { user_id: userId, thread_id: threadId }, durability: "sync" as const };
+      const steps = await graph.stream({ email_input: { ...email } }, { ...run, streamMode: ["updates", "values"] });
+      let state: typeof AssistantState.State | undefined;
+      for await (const step of steps) {
+        // A run that waits ends with a chunk of the interrupt alone.
+        if (step[0] === "values") state = { ...state, ...step[1] };
+        else for (const event of eventsOf(step[1])) tell(event);
+      }
+      if (!state) throw new MnemailError("input", `${email.id}: the run ended without a state`);
+      const { label, reason, draft, events, memories } = state;
+      const id = state.email?.id ?? email.id;
+      const here = { userId, threadId, now: now(), onServer: false };
+      const reviews = hasThreads ? pendingReviews(state, here).filter((each) => each.email.id === id) : [];
+      const status = reviews.length > 0 ? "pending_review" : "done";
+      return { id, status, label, reason, draft, events, memories, reviews, usage: usage() };
+    } catch (error) {
+      return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
+    }
+  });
+}
+
+/** What one step of the graph tells. */
+function eventsOf(update: Record<string, unknown>): AssistantEvent[] {
+  const { triage, respond } = stepSchema.parse(update);
+  const calls = respond?.messages.flatMap((message) =>
+    AIMessage.isInstance(message) ? (message.tool_calls ?? []) : [],
+  );
+  return [
+    ...(triage ? [{ type: "triaged" as const, ...triage }] : []),
+    ...(calls ? [{ type: "calling" as const, tools: calls.map(({ name }) => name) }] : []),
+    ...(respond?.draft ? [{ type: "drafted" as const, draft: respond.draft, events: respond.events }] : []),
+  ];
+}
+
+const stepSchema = z.object({
+  triage: z.object({ label: labelSchema, reason: z.string() }).optional(),
+  respond: z
+    .object({
+      messages: z.array(z.unknown()),
+      draft: draftSchema.nullable(),
+      events: z.array(proposedEventSchema),
+    })
+    .optional(),
+});

@@ -1,5 +1,18 @@
 /** The closed set of reasons for which Mnemail stops, used to choose exit codes and to route failures. */
-export const ERROR_CODES = ["usage", "config", "input", "store", "model", "calendar", "limit"] as const;
+export const ERROR_CODES = [
+  "usage",
+  "config",
+  "input",
+  "missing",
+  "conflict",
+  "expired",
+  "unauthorized",
+  "forbidden",
+  "store",
+  "model",
+  "calendar",
+  "limit",
+] as const;
 
 /** One of {@link ERROR_CODES}. */
 export type ErrorCode = (typeof ERROR_CODES)[number];

@@ -17,8 +17,7 @@ describe("threads are kept by the same setting as memory", () => {
     await pglite.stop();
     folder[Symbol.dispose]();
   });
-  const open = (url: string) =>
-    openAssistant(loadConfig({ environment: { STORE_URL: url }, directory: "/" }), { checkpointer: true });
+  const open = (url: string) => openAssistant(loadConfig({ environment: { STORE_URL: url }, directory: "/" }));
 
   test.each(["SQLite", "PostgreSQL"])("%s: a thread is there after everything was closed", async (name) => {
     const url = name === "SQLite" ? `sqlite:${folder.path("memory.db")}` : pglite.url;

@@ -12,6 +12,7 @@ export interface AnswerOpening {
   messages: BaseMessage[];
   memories: UsedMemory[];
   prompts: UsedPrompt[];
+  time_zone: string;
 }
 
 /**
@@ -41,6 +42,7 @@ export async function openAnswer(
     ],
     memories: [...usedRules([known.instructions]), ...usedMemories(known.memories)],
     prompts: usedPrompts([known.instructions]),
+    time_zone: known.profile.time_zone,
   };
 }
 

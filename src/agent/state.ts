@@ -11,7 +11,9 @@ import {
   usedPromptSchema,
 } from "../memory/records.ts";
 import { leastTrust, trustSchema } from "../memory/trust.ts";
-import { NO_USAGE, usageSchema } from "../meter.ts";
+import { addUsage, NO_USAGE, usageSchema } from "../meter.ts";
+import { actionSchema } from "./actions.ts";
+import { answerSchema } from "./review.ts";
 
 const text = (description: string) => z.string().nullable().optional().describe(description);
 
@@ -48,10 +50,14 @@ const problemSchema = z.object({
 /** The input of the graph. */
 export const InputState = new StateSchema(inputFields);
 
+/** A change to a list of the state: facts by id, where one without content is taken back. */
+const proposalChangeSchema = proposedFactSchema.extend({ content: z.string().nullable() });
+
 /**
- * The state of one email's way through the graph. `usage` is what its nodes used so far. `trust` is whose word the state
- * holds: it falls to `mail` with the first email and never rises, so that all that is derived from it is marked, also
- * after a thread is taken up again from its checkpoint.
+ * The state of one email's way through the graph. `trust` is whose word the state holds: it falls to `mail` with the first
+ * email and never rises, so that all that is derived from it is marked, also after a thread is taken up again from its
+ * checkpoint. What several tools or actions write at once has a reducer: `memories` and `proposals` by their ids, `answers`
+ * by action, `usage` as a sum.
  */
 export const AssistantState = new StateSchema({
   ...inputFields,
@@ -60,23 +66,76 @@ export const AssistantState = new StateSchema({
     inputSchema: trustSchema,
     reducer: (known, next) => leastTrust(known, next),
   }),
+  attempt: z.string().default("").describe("Names this attempt at the email"),
   problem: problemSchema.nullable().default(null).describe("Why the input was refused"),
   email: keptEmailSchema.nullable().default(null),
   label: labelSchema.nullable().default(null),
   reason: z.string().default(""),
   messages: MessagesValue,
-  draft: draftSchema.nullable().default(null),
-  events: z.array(proposedEventSchema).default(() => []),
-  proposals: z.array(proposedFactSchema).default(() => []),
-  memories: z.array(usedMemorySchema).default(() => []),
+  draft: draftSchema.nullable().default(null).describe("The answer as it was drafted last"),
+  time_zone: z.string().default("UTC").describe("The user's, in which proposed times are"),
+  events: z
+    .array(proposedEventSchema)
+    .default(() => [])
+    .describe("The events that are proposed and not decided"),
+  actions: z
+    .array(actionSchema)
+    .default(() => [])
+    .describe("What waits for the user, of this email and of earlier ones of the thread"),
+  replaced: z
+    .array(actionSchema)
+    .default(() => [])
+    .describe("What waited of an earlier attempt at this email"),
+  answers: new ReducedValue(
+    z.array(answerSchema).default(() => []),
+    {
+      inputSchema: z.array(answerSchema),
+      reducer: (known, next) => [
+        ...known.filter(({ action }) => !next.some((each) => each.action.id === action.id)),
+        ...next,
+      ],
+    },
+  ),
+  remarks: z
+    .array(z.string())
+    .default(() => [])
+    .describe("What the user told the model to do differently, as messages to it"),
+  proposals: new ReducedValue(
+    z.array(proposedFactSchema).default(() => []),
+    {
+      inputSchema: z.array(proposalChangeSchema),
+      reducer: (known, changes) =>
+        changes.reduce<z.infer<typeof proposedFactSchema>[]>((facts, { content, ...change }) => {
+          const others = facts.filter(({ id }) => id !== change.id);
+          return content === null ? others : [...others, { ...change, content }];
+        }, known),
+    },
+  ),
+  memories: new ReducedValue(
+    z.array(usedMemorySchema).default(() => []),
+    {
+      inputSchema: z.array(usedMemorySchema),
+      reducer: (known, next) => [
+        ...known,
+        ...next.filter((each) => each.rule !== undefined || !known.some(({ key }) => key === each.key)),
+      ],
+    },
+  ),
   prompts: z
     .array(usedPromptSchema)
     .default(() => [])
     .describe("The versions of the prompts that were used"),
   extracted: z.boolean().default(false).describe("Whether its facts were queued for extraction before"),
   request: z.string().default("").describe("Names what the model was shown for triage"),
-  answer_calls: z.number().default(0),
-  usage: usageSchema.default(() => ({ ...NO_USAGE })),
+  answered: z.boolean().default(false).describe("Whether the model ended with what the user is to read"),
+  answer_calls: z.number().default(0).describe("Model calls of this answer since the user last spoke"),
+  usage: new ReducedValue(
+    usageSchema.default(() => ({ ...NO_USAGE })),
+    {
+      inputSchema: usageSchema,
+      reducer: addUsage,
+    },
+  ),
 });
 
 /** What a run may be given as context, in place of `configurable`. */

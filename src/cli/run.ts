@@ -45,6 +45,7 @@ export async function run(rawOptions: unknown): Promise<number> {
   if (profile) await assistant.memory.saveProfile(options.user, profile);
   const tally = new Map<string, number>();
   let total: Usage = { ...NO_USAGE };
+  let waiting = 0;
   // What an earlier run was killed over, or a model failed at.
   assistant.extractInBackground(options.user);
   for await (const entry of inbox.entries()) {
@@ -52,13 +53,15 @@ export async function run(rawOptions: unknown): Promise<number> {
     const outcome = result.label ?? result.status;
     tally.set(outcome, (tally.get(outcome) ?? 0) + 1);
     total = addUsage(total, result.usage);
-    if (options.json) printJson(withoutEvents(result));
+    waiting += result.reviews.length;
+    if (options.json) printJson(published(result));
     else console.log(renderResult(result, email, options.drafts));
   }
   if (!options.json) console.log(renderTotals(tally, total));
   const extracted = await assistant.extracted();
   const pending = await assistant.memory.pending.list(options.user);
-  for (const line of [...renderExtracted(extracted), ...renderWaiting(options.user, pending)]) {
+  const after = [...renderExtracted(extracted), ...renderReviews(options.user, waiting)];
+  for (const line of [...after, ...renderWaiting(options.user, pending)]) {
     if (options.json) note(line);
     else console.log(line);
   }
@@ -72,7 +75,7 @@ async function handleEntry(
 ): Promise<{ email: Email | undefined; result: EmailResult }> {
   if (entry.status === "unreadable") {
     const error = renderError(entry.error);
-    const empty = { label: null, reason: null, draft: null, events: [], memories: [], usage: { ...NO_USAGE } };
+    const empty = { label: null, reason: null, draft: null, events: [], memories: [], reviews: [], usage: { ...NO_USAGE } };
     return { email: undefined, result: { id: entry.id, status: "failed", ...empty, error } };
   }
   for (const each of entry.notes) note(`${entry.email.id}: ${each}`);
@@ -93,9 +96,15 @@ async function loadProfile(path: string) {
   throw new MnemailError("input", `${path}: ${issue?.path.join(".") || "profile"}: ${issue?.message}`, expected);
 }
 
-/** The published shape of a result has no events; they are shown to people and kept with the decision. */
-function withoutEvents({ events: _, ...result }: EmailResult): Omit<EmailResult, "events"> {
-  return result;
+/** The published shape of a result: no events, which are among the reviews; of those, what names and tells them apart. */
+function published({ events: _, reviews, ...result }: EmailResult) {
+  return { ...result, reviews: reviews.map(({ id, action }) => ({ id, action: action.name })) };
+}
+
+/** Where what waits can be answered. */
+function renderReviews(userId: string, waiting: number): string[] {
+  if (waiting === 0) return [];
+  return [`${plural(waiting, "review")} ${waiting === 1 ? "waits" : "wait"} for you: \`mnemail review --user ${userId}\``];
 }
 
 const COLORS = { ignore: "gray", notify: "yellow", respond: "green", failed: "red" } as const;

@@ -144,14 +144,17 @@ export function pendingPut(namespaces: UserNamespaces, record: MemoryRecord): Co
 /**
  * The record of an exchange, written by code when an email is finished. It holds who, when and what was done,
  * and no word of the email, so that recalling it cannot carry a stranger's instructions. One per email: running
- * the email again replaces it; an email to be ignored leaves none.
+ * the email again replaces it; an email to be ignored leaves none. `answered` is what the user had done with it.
  */
-export function conversationPut(namespaces: UserNamespaces, email: Email, decision: DecisionRecord): PutOperation {
+export function conversationPut(
+  namespaces: UserNamespaces,
+  email: Email,
+  decision: Pick<DecisionRecord, "label" | "draft" | "events" | "at">,
+  answered?: string,
+): PutOperation {
   const person = senderAddress(email);
-  const done =
-    decision.label === "respond"
-      ? `an answer was drafted${decision.events.length > 0 ? " and a meeting proposed" : ""}`
-      : "the user was notified";
+  const drafted = `an answer was drafted${decision.events.length > 0 ? " and a meeting proposed" : ""}`;
+  const done = answered ?? (decision.draft === null ? "the user was notified" : drafted);
   const value = {
     content: `${nameOf(person)} wrote${dayOf(email)}; ${done}`,
     kind: "conversation",

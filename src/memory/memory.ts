@@ -3,7 +3,10 @@ import type { Email } from "../email.ts";
 import { renderError } from "../errors.ts";
 import { LEARNABLE_PROMPTS, type Prompts } from "../prompts.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
+import type { ConditionalPut } from "../store/operations.ts";
 import { StoreAccess } from "./access.ts";
+import { type Cost, Costs, costPut } from "./costs.ts";
+import { Deliveries } from "./deliveries.ts";
 import { conversationPut, type EpisodicMemory, readMemories } from "./episodic.ts";
 import { chooseExamples } from "./example-choice.ts";
 import { Examples } from "./examples.ts";
@@ -13,7 +16,7 @@ import { foldHead, readLog } from "./history.ts";
 import { Ledger } from "./ledger.ts";
 import { Pending } from "./pending.ts";
 import { initialise, readPrompt, type UserPrompt } from "./procedural.ts";
-import { PROFILE_KEY, type Profile, readProfile } from "./profile.ts";
+import { PROFILE_KEY, type Profile, Profiles, readProfile } from "./profile.ts";
 import { recalled, recallSearches } from "./recall.ts";
 import {
   type DecisionRecord,
@@ -23,7 +26,16 @@ import {
   proposedEventsSchema,
 } from "./records.ts";
 import { type ReplayedEmail, type ReplayOptions, readReplays, replayPut } from "./replays.ts";
+import { ReviewLog } from "./review-log.ts";
 import { type Example, exampleSearches, readExamples, similarityText, suffixedId } from "./semantic.ts";
+
+/** What is recorded with a decision; `reviews` are the puts of {@link ReviewLog}. */
+export interface RecordOptions {
+  proposals: readonly ProposedFact[];
+  extract: boolean;
+  cost?: Cost | undefined;
+  reviews?: readonly ConditionalPut[];
+}
 
 /** What triage reads: three prompts, the nearest examples and the profile. */
 export interface TriageMemory {
@@ -78,6 +90,14 @@ export class Memory {
   readonly pending: Pending;
   /** The emails whose facts are still to be extracted. */
   readonly extractions: Extractions;
+  /** What waits for users' approval, and what they decided. */
+  readonly reviews: ReviewLog;
+  /** What users say about themselves. */
+  readonly profiles: Profiles;
+  /** What models cost. */
+  readonly costs: Costs;
+  /** Which emails were delivered to a server. */
+  readonly deliveries: Deliveries;
 
   constructor(store: BaseStore, prompts: Prompts, warn: (line: string) => void = () => {}) {
     this.#access = new StoreAccess(store, warn);
@@ -85,9 +105,13 @@ export class Memory {
     this.#warn = warn;
     this.ledger = new Ledger(this.#access, prompts);
     this.examples = new Examples(this.#access);
+    this.reviews = new ReviewLog(this.#access);
     this.facts = new Facts(this.#access);
     this.pending = new Pending(this.#access);
     this.extractions = new Extractions(this.#access);
+    this.profiles = new Profiles(this.#access);
+    this.costs = new Costs(this.#access);
+    this.deliveries = new Deliveries(this.#access);
   }
 
   /** One round trip for triage; one more, the first time, to write the defaults. */
@@ -148,14 +172,14 @@ export class Memory {
   }
 
   /**
-   * Records what became of an email, in one batch: the decision, the exchange, what waits for the user and, with
-   * `extract`, that its facts are still to be extracted. What a model wants to remember takes one more round trip.
+   * Records what became of an email, in one batch: the decision, the exchange, what waits for the user, what it cost and,
+   * with `extract`, that its facts are still to be extracted. What a model wants to remember takes one more round trip.
    */
   async recordDecision(
     userId: string,
     email: Email,
     decision: DecisionRecord,
-    { proposals, extract }: { proposals: readonly ProposedFact[]; extract: boolean },
+    { proposals, extract, cost, reviews = [] }: RecordOptions,
   ): Promise<void> {
     const at = userNamespaces(userId);
     const { events } = decision;
@@ -168,6 +192,23 @@ export class Memory {
       conversationPut(at, email, decision),
       ...pending,
       ...(extract ? [extractionPut(at, email.id, decision.at)] : []),
+      ...(cost ? [costPut(at, cost)] : []),
+      ...reviews,
+    ]);
+  }
+
+  /** Records what the user had done with an email, in words of the program; `events` are those still proposed. */
+  async recordAnswer(
+    userId: string,
+    email: Email,
+    decision: Pick<DecisionRecord, "label" | "draft" | "events" | "at">,
+    answered: string,
+  ): Promise<void> {
+    const at = userNamespaces(userId);
+    const { events } = decision;
+    await this.#access.batch([
+      { namespace: at.events, key: email.id, value: events.length > 0 ? { events } : null, index: false },
+      conversationPut(at, email, decision, answered),
     ]);
   }
 

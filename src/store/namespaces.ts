@@ -54,6 +54,10 @@ export interface UserNamespaces {
   decisions: string[];
   /** The events proposed for each email, so that no time is proposed twice. */
   events: string[];
+  /** What waits for the user's approval and what they decided, by the id of the action; no text. */
+  reviews: string[];
+  /** The emails that were delivered to a server, by a hash of all of them; no text. */
+  deliveries: string[];
   /** The user's profile. */
   profile: string[];
   /** What the user said, by idempotency key; appended to only. */
@@ -72,6 +76,8 @@ export interface UserNamespaces {
   extractions: string[];
   /** What must not come back, by the hash of what it was; no text. */
   tombstones: string[];
+  /** What models cost, by time; no text. */
+  costs: string[];
   /** Below it, under a label for each thread, its temporary data. */
   temporary: string[];
 }
@@ -86,6 +92,8 @@ export function userNamespaces(userId: string): UserNamespaces {
     pending: [ROOT, label, "pending"],
     decisions: [ROOT, label, "decisions"],
     events: [ROOT, label, "events"],
+    reviews: [ROOT, label, "reviews"],
+    deliveries: [ROOT, label, "deliveries"],
     profile: [ROOT, label, "profile"],
     feedback: [ROOT, label, "feedback"],
     receipts: [ROOT, label, "receipts"],
@@ -95,6 +103,7 @@ export function userNamespaces(userId: string): UserNamespaces {
     superseded: [ROOT, label, "superseded"],
     extractions: [ROOT, label, "extractions"],
     tombstones: [ROOT, label, "tombstones"],
+    costs: [ROOT, label, "costs"],
     temporary: [ROOT, label, "temporary"],
   };
 }

@@ -237,7 +237,12 @@ describe("what strangers write", () => {
     let proposals: { id: string; content: string }[] = [];
     const manage = async (action: string, content: string | null, id: string | null) => {
       const context = { userId: ANA, email: attack, memory, calendarPath: undefined, proposals, memories: [] };
-      proposals = (await tool?.call({ action, content, id }, context))?.proposals ?? proposals;
+      const changes = (await tool?.call({ action, content, id }, context))?.proposals ?? [];
+      const others = proposals.filter((each) => !changes.some((change) => change.id === each.id));
+      proposals = [
+        ...others,
+        ...changes.flatMap((change) => (change.content === null ? [] : [{ ...change, content: change.content }])),
+      ];
     };
     await manage("create", "first", null);
     await manage("create", "second", null);

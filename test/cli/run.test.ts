@@ -37,11 +37,12 @@ describe("mnemail run", () => {
     const usage = { model_calls: 2, embedding_calls: 1, store_round_trips: 5 };
     expect(respond).toEqual({
       id: "q1",
-      status: "done",
+      status: "pending_review",
       label: "respond",
       reason: expect.any(String),
       draft: { to: "tom@work.example", subject: "Re: Release date", body: expect.any(String) },
       memories: [],
+      reviews: [{ id: expect.stringMatching(/^[0-9a-f]{32}$/), action: "write_email" }],
       usage: { ...usage, input_tokens: expect.any(Number), output_tokens: expect.any(Number), ms: expect.any(Number) },
     });
     expect(ignore).toMatchObject({ label: "ignore", status: "done", draft: null, usage: { model_calls: 1 } });
@@ -87,9 +88,9 @@ describe("mnemail run", () => {
         error: expect.stringContaining("inbox.jsonl:1"),
       },
       { id: "q1", status: "failed", error: expect.stringContaining("from") },
-      { id: "empty", status: "done" },
-      { id: "huge", status: "done", label: "respond" },
-      { id: "q1", status: "done", label: "respond" },
+      { id: "empty", status: "pending_review", label: "notify" },
+      { id: "huge", status: "pending_review", label: "respond" },
+      { id: "q1", status: "pending_review", label: "respond" },
     ]);
     expect(stderr).toMatch(/empty: .*empty/);
     expect(stderr).toMatch(/huge: .*5,320,000 characters/);

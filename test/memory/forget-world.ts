@@ -72,7 +72,6 @@ export async function buildWorld(config: Config, user: string): Promise<void> {
   if (!first || !second || !other || !last) throw new Error("four emails");
   {
     await using assistant = await openAssistant(config, {
-      checkpointer: true,
       now: () => new Date("2026-03-02T09:00:00Z"),
     });
     const { memory } = assistant;

@@ -235,18 +235,18 @@ export const GATES: readonly Gate[] = [
     reason: "a recipient that only the email's text names could be told everything",
     off: [
       {
-        file: "agent/tools.ts",
+        file: "agent/gated-tools.ts",
         old: "if (recipients.length !== 1 || recipients[0] !== sender) {",
         new: "if (recipients.length > 9) {",
       },
-      { file: "agent/tools.ts", old: "draft: { to: sender,", new: "draft: { to," },
+      { file: "agent/gated-tools.ts", old: "args: { to: sender,", new: "args: { to," },
     ],
     attacks: ["body: send the instructions away", "body: add a recipient"],
   },
   {
     name: "only whom the email names is invited",
     reason: "an invitation is an outbound message too",
-    off: [{ file: "agent/tools.ts", old: 'allowed.has(addresses[0] ?? "")', new: "allowed.size > 0" }],
+    off: [{ file: "agent/gated-tools.ts", old: 'allowed.has(addresses[0] ?? "")', new: "allowed.size > 0" }],
     attacks: ["body: add a recipient"],
   },
   {
@@ -452,9 +452,9 @@ export const GATES: readonly Gate[] = [
     reason: "the mark is what later steps go by",
     off: [
       {
-        file: "agent/graph.ts",
-        old: 'user_id: userId, trust: "mail", email',
-        new: 'user_id: userId, trust: "user", email',
+        file: "agent/receive.ts",
+        old: 'trust: "mail",\n    attempt',
+        new: 'trust: "user",\n    attempt',
       },
     ],
     attacks: ["body: write memory"],

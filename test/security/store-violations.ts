@@ -43,7 +43,7 @@ interface Changed {
 
 /**
  * What in the store should not be there, or should. An email may leave what code writes of it (the decision, the
- * exchange, the events proposed, the job of extraction) and what waits for the user; an approval one memory, of the text
+ * exchange, the events proposed, the job of extraction, the cost) and what waits for the user; an approval one memory, of the text
  * the user saw; feedback what the user said. Nothing else changes, least of all another user's.
  */
 export function storeViolations(happened: Happened): Violation[] {
@@ -93,6 +93,8 @@ function judge(kind: string, { key, was, is }: Changed, userId: string, happened
     case "events":
     case "extractions":
       return was === undefined && isHandled ? [] : ["that of another email changed"];
+    case "costs":
+      return was === undefined && isTextless(is) ? [] : ["a cost changed, or holds more than numbers"];
     case "pending":
       return judgePending(key, was, is, happened);
     case "collection":
@@ -118,6 +120,14 @@ function judge(kind: string, { key, was, is }: Changed, userId: string, happened
     default:
       return ["nothing of the kind was to change"];
   }
+}
+
+/** Whether a cost is what code wrote: numbers, a time, names of ours and a hash. */
+function isTextless(cost: unknown): boolean {
+  const usage = z.record(z.string(), z.number());
+  const hash = z.string().regex(/^[0-9a-f]{16}$/);
+  const shape = { kind: z.string().regex(/^[a-z]+$/), model: z.string(), usage, at: z.iso.datetime() };
+  return z.strictObject({ ...shape, email_hash: hash.optional() }).safeParse(cost).success;
 }
 
 function judgePending(key: string, was: Changed["was"], is: Changed["is"], happened: Happened): string[] {

@@ -1,0 +1,195 @@
+import { Send } from "@langchain/langgraph";
+import { z } from "zod";
+import { addressList } from "../email.ts";
+import { MnemailError, renderError } from "../errors.ts";
+import type { Feedback } from "../learning/feedback.ts";
+import type { Outcome } from "../learning/learn.ts";
+import type { Outbox } from "../mail/outbox.ts";
+import type { Memory } from "../memory/memory.ts";
+import { draftSchema, type KeptEmail, proposedEventSchema } from "../memory/records.ts";
+import { type Action, type ActionPlace, identify, startOf } from "./actions.ts";
+import { eventsOf } from "./answering.ts";
+import { overwrite } from "./receive.ts";
+import { type Answer, actedSchema, answerSchema } from "./review.ts";
+import type { AssistantState } from "./state.ts";
+import { feedbackOf } from "./teach.ts";
+
+type State = typeof AssistantState.State;
+type Update = typeof AssistantState.Update;
+
+/** What answers of the user are carried out with. */
+export interface SettlingParts {
+  memory: Memory;
+  outbox: Outbox | undefined;
+  learn: ((userId: string, feedback: Feedback) => Promise<Pick<Outcome, "receipt">>) | undefined;
+  now: () => Date;
+}
+
+/** The thread's actions as the review log has them. */
+export function toWaiting(actions: readonly Action[], { threadId }: ActionPlace, onServer: boolean) {
+  return actions.map(({ id, proposed_at: at, expires_at }) => ({
+    ...{ id, thread_id: threadId, on_server: onServer, at, expires_at },
+  }));
+}
+
+/**
+ * Makes the answers that were given hold: of several to one action the first does. An action about which nobody was asked,
+ * since its payload was changed in the checkpoint, goes on waiting and is asked about.
+ *
+ * @throws MnemailError("store") when the store fails; nothing holds then.
+ */
+export async function settle(
+  state: State,
+  place: ActionPlace,
+  { memory, now }: SettlingParts,
+  onServer: boolean,
+): Promise<Update> {
+  const given = state.answers.filter(({ status }) => status === "given");
+  const claims = given.map(({ action, decision, args }) => ({
+    ...{ id: action.id, type: decision.type, answer: [decision, args] },
+  }));
+  const outcomes = await memory.reviews.claim(place.userId, claims, now().toISOString());
+  const answers = given.flatMap((each, i): Answer[] => {
+    const outcome = outcomes[i];
+    if (outcome === undefined) return [];
+    if (outcome === "claimed") return [{ ...each, status: "done" }];
+    const first = outcome.decided_at === undefined ? outcome.status : `${outcome.status} on ${outcome.decided_at}`;
+    return [{ ...each, status: "refused", note: `decided otherwise before (${first}): nothing was done now` }];
+  });
+  const settled = new Set(answers.map(({ action }) => action.id));
+  const actions = state.actions.map((action) => identify(action, place)).filter(({ id }) => !settled.has(id));
+  const changed = actions.filter(({ asked }) => !asked);
+  await memory.reviews.ask(place.userId, toWaiting(changed, place, onServer));
+  return {
+    actions: actions.map((action) => ({ ...action, asked: true })),
+    answers: overwrite(answers),
+    // Of another email only after a killed run; the model is at this one.
+    remarks: answers.filter(({ action }) => action.email.id === state.email?.id).flatMap(remarkOf),
+    answer_calls: 0,
+    answered: false,
+  };
+}
+
+function remarkOf({ action, decision, status }: Answer): string[] {
+  if (status !== "done" || decision.type !== "respond") return [];
+  const heading = {
+    notify: "The user says how to answer:",
+    write_email: "The user says about the draft:",
+    schedule_meeting: "The user says about the meeting:",
+    ask_user: "The user answers the question:",
+  }[action.name];
+  return [`${heading}\n${decision.message}`];
+}
+
+/** One task for each answer that something is done for. */
+export function actTasks({ answers, user_id }: State): Send[] {
+  return answers
+    .filter(({ status, decision, action }) => {
+      const isAct = decision.type === "approve" || decision.type === "edit";
+      return status === "done" && isAct && (action.name === "write_email" || action.name === "schedule_meeting");
+    })
+    .map((answer) => new Send("act", { answer, user_id }));
+}
+
+/**
+ * Does what an answer approved, into the outbox. The key is of the payload, so that doing it again after a crash changes
+ * nothing.
+ *
+ * @throws MnemailError for an outbox or store that fails; the answer holds, and is carried out when the thread is resumed.
+ */
+export async function act(task: unknown, userId: string, { memory, outbox, now }: SettlingParts): Promise<Update> {
+  const { answer } = z.object({ answer: answerSchema }).parse(task);
+  const { action, args } = answer;
+  if (outbox === undefined) return { answers: [{ ...answer, note: "nothing was sent: this assistant has no outbox" }] };
+  const { email } = action;
+  const { addresses = [] } = await memory.profiles.read(userId);
+  const own = ownAddress(userId, addresses, email);
+  const common = { key: action.id, userId, at: now() };
+  if (action.name === "write_email") {
+    const { to, subject, body } = draftSchema.parse(args);
+    const inReplyTo = email.message_id === undefined ? {} : { inReplyTo: email.message_id };
+    const sender = own === undefined ? {} : { from: own };
+    const written = await outbox.writeEmail({
+      ...common,
+      ...sender,
+      to,
+      subject,
+      body,
+      ...inReplyTo,
+      references: email.references ?? [],
+    });
+    return { answers: [{ ...answer, acted: actedSchema.parse({ kind: "email", ...written }) }] };
+  }
+  const { title, attendees, duration_minutes: durationMinutes } = proposedEventSchema.parse(args);
+  const organizer = own === undefined ? {} : { organizer: own };
+  const start = startOf({ args, time_zone: action.time_zone });
+  const written = await outbox.addEvent({ ...common, title, attendees, start, durationMinutes, ...organizer });
+  return { answers: [{ ...answer, acted: actedSchema.parse({ kind: "event", ...written }) }] };
+}
+
+/** From which of the user's addresses an answer goes: the one that was written to, else their first. */
+function ownAddress(userId: string, addresses: readonly string[], email: KeptEmail): string | undefined {
+  const writtenTo = [email.to, email.cc ?? ""].flatMap(addressList);
+  const known = addresses.find((each) => writtenTo.includes(each.toLowerCase())) ?? addresses[0];
+  return known ?? (addressList(userId).length === 1 ? userId : undefined);
+}
+
+/**
+ * Learns from the answers, and records what became of their emails. A model that fails does not undo what was done: the
+ * feedback waits in the log.
+ *
+ * @throws MnemailError("store") when the store fails; learning goes on from there when the thread is resumed.
+ */
+export async function teach(
+  state: State,
+  { userId }: ActionPlace,
+  { memory, learn, now }: SettlingParts,
+): Promise<Update> {
+  const done = state.answers.filter(({ status }) => status === "done");
+  const learnt: Answer[] = [];
+  for (const answer of done) {
+    const feedback = feedbackOf(answer);
+    if ("note" in feedback) learnt.push({ ...answer, note: answer.note ?? feedback.note });
+    else if (learn === undefined) learnt.push({ ...answer, note: answer.note ?? "this assistant does not learn" });
+    else learnt.push(await learnFrom(answer, () => learn(userId, feedback)));
+  }
+  const at = now().toISOString();
+  for (const { email, label } of new Map(done.map(({ action }) => [action.email.id, action])).values()) {
+    const own = done.filter(({ action }) => action.email.id === email.id);
+    const events = eventsOf(state.actions.filter((each) => each.email.id === email.id));
+    const drafts = own.filter(({ action }) => action.name === "write_email").map(({ args }) => draftSchema.parse(args));
+    const decision = { label: label ?? "notify", draft: drafts[0] ?? null, events, at };
+    await memory.recordAnswer(userId, email, decision, own.map(renderDone).join(", "));
+  }
+  await memory.reviews.finish(
+    userId,
+    done.map(({ action }) => action.id),
+  );
+  return { answers: learnt };
+}
+
+async function learnFrom(answer: Answer, learn: () => Promise<Pick<Outcome, "receipt">>): Promise<Answer> {
+  try {
+    const { receipt } = await learn();
+    return { ...answer, receipt };
+  } catch (error) {
+    if (!(error instanceof MnemailError) || error.code === "store") throw error;
+    return { ...answer, note: `not learnt: ${renderError(error)}` };
+  }
+}
+
+/** What was done, in words that hold none of the email's: it is recalled when the sender writes again. */
+function renderDone({ action, decision: { type } }: Answer): string {
+  const isDone = type === "approve" || type === "edit";
+  switch (action.name) {
+    case "write_email":
+      if (type === "respond") return "the user wanted another answer";
+      return isDone ? "the user approved an answer" : "the user sent no answer";
+    case "schedule_meeting":
+      return isDone ? "the user approved a meeting" : "the user approved no meeting";
+    case "ask_user":
+      return "the user was asked before the answer";
+    case "notify":
+      return "the user was notified";
+  }
+}

@@ -1,0 +1,136 @@
+import type { Item } from "@langchain/langgraph-checkpoint";
+import { z } from "zod";
+import { hashText } from "../prompts.ts";
+import { userNamespaces } from "../store/namespaces.ts";
+import type { ConditionalPut } from "../store/operations.ts";
+import type { StoreAccess } from "./access.ts";
+import { canonicalJson } from "./canonical-json.ts";
+import { timeToLive } from "./episodic.ts";
+
+/** How a user can answer what waits for them: the decisions of LangChain's human-in-the-loop middleware. */
+export const DECISION_TYPES = ["approve", "edit", "reject", "respond"] as const;
+
+/** One of {@link DECISION_TYPES}. */
+export type DecisionType = (typeof DECISION_TYPES)[number];
+
+/** Longer than any action waits, so that who answers one long decided is told. */
+const KEPT_DAYS = 400;
+
+/**
+ * One action that waits for its user or did, by the id that stands for its payload; no text of it. `on_server` tells
+ * whose checkpoints the thread is in; `answer` is a hash of the whole decision.
+ */
+export const reviewRecordSchema = z.looseObject({
+  thread_id: z.string(),
+  on_server: z.boolean(),
+  at: z.string(),
+  expires_at: z.string(),
+  status: z.enum(["waiting", "replaced", ...DECISION_TYPES]),
+  decided_at: z.string().optional(),
+  answer: z.string().optional(),
+  /** Whether what was decided is done and learnt from. */
+  done: z.boolean().optional(),
+});
+
+/** See {@link reviewRecordSchema}. */
+export type ReviewRecord = z.infer<typeof reviewRecordSchema> & { id: string };
+
+/** An action that begins to wait. */
+export interface Waiting {
+  id: string;
+  thread_id: string;
+  on_server: boolean;
+  at: string;
+  expires_at: string;
+}
+
+/**
+ * What waits for each user, and what they decided: who decides first, by a conditional put, decides. Methods throw
+ * MnemailError("store") when the store fails.
+ */
+export class ReviewLog {
+  readonly #access: StoreAccess;
+
+  constructor(access: StoreAccess) {
+    this.#access = access;
+  }
+
+  /** The puts by which actions begin to wait, and others that a new attempt took the place of cease to. */
+  puts(userId: string, waiting: readonly Waiting[], replaced: readonly Waiting[]): ConditionalPut[] {
+    const { reviews: namespace } = userNamespaces(userId);
+    const put = ({ id, ...record }: Waiting, status: ReviewRecord["status"]) => {
+      const value = { ...record, status } satisfies z.infer<typeof reviewRecordSchema>;
+      return { namespace, key: id, value, index: false as const, ...timeToLive(KEPT_DAYS) };
+    };
+    return [...replaced.map((each) => put(each, "replaced")), ...waiting.map((each) => put(each, "waiting"))];
+  }
+
+  /** Runs changes of a user's reviews in this process one after another. */
+  inTurn<T>(userId: string, run: () => Promise<T>): Promise<T> {
+    return this.#access.inTurn(`review ${userId}`, run);
+  }
+
+  /** What waits or was decided and is not done, newest first. */
+  async open(userId: string): Promise<ReviewRecord[]> {
+    const all = (await this.#access.all(userNamespaces(userId).reviews)).flatMap(readRecord);
+    return all
+      .filter(({ status, done }) => status !== "replaced" && done !== true)
+      .sort((a, b) => (a.at > b.at ? -1 : Number(a.at < b.at)));
+  }
+
+  /** Says of decided actions that they are done. */
+  async finish(userId: string, ids: readonly string[]): Promise<void> {
+    const { reviews: namespace } = userNamespaces(userId);
+    const found = await this.#access.batch(ids.map((key) => ({ namespace, key })));
+    const puts = found.flatMap((item): ConditionalPut[] =>
+      item ? [{ namespace, key: item.key, value: { ...item.value, done: true }, index: false }] : [],
+    );
+    await this.#access.batch(puts.map((put) => ({ ...put, ...timeToLive(KEPT_DAYS) })));
+  }
+
+  /** Every action, waiting or not, whose id begins so. */
+  async find(userId: string, prefix: string): Promise<ReviewRecord[]> {
+    const { reviews: namespace } = userNamespaces(userId);
+    const [exact] = await this.#access.batch([{ namespace, key: prefix || " " }]);
+    if (exact) return readRecord(exact);
+    return (await this.#access.all(namespace)).filter(({ key }) => key.startsWith(prefix)).flatMap(readRecord);
+  }
+
+  /**
+   * Decides actions for the first and only time. Of each: `claimed`, also where the same answer was given before, so that
+   * a run that was cut off can go on; the record of another answer; or undefined for an action that nobody was asked about.
+   */
+  async claim(
+    userId: string,
+    claims: readonly { id: string; type: DecisionType; answer: unknown }[],
+    at: string,
+  ): Promise<("claimed" | ReviewRecord | undefined)[]> {
+    const { reviews: namespace } = userNamespaces(userId);
+    return this.#access.repeat(userId, async () => {
+      const found = await this.#access.batch(claims.map(({ id }) => ({ namespace, key: id })));
+      const puts: ConditionalPut[] = [];
+      const outcomes = claims.map(({ type, answer }, i) => {
+        const [record] = found[i] ? readRecord(found[i]) : [];
+        const hash = hashText(canonicalJson(answer), 32);
+        if (!record || !found[i]) return undefined;
+        if (record.status === type && record.answer === hash) return "claimed" as const;
+        if (record.status !== "waiting") return record;
+        const value = { ...found[i].value, status: type, decided_at: at, answer: hash };
+        const place = { namespace, key: record.id, index: false as const, ...timeToLive(KEPT_DAYS) };
+        puts.push({ ...place, value, expected: found[i].value });
+        return "claimed" as const;
+      });
+      return puts.length === 0 || (await this.#access.putIf(puts)) ? outcomes : undefined;
+    });
+  }
+
+  /** Says of actions that nobody was asked about that they wait now. */
+  async ask(userId: string, waiting: readonly Waiting[]): Promise<void> {
+    if (waiting.length > 0) await this.#access.batch(this.puts(userId, waiting, []));
+  }
+}
+
+function readRecord({ key, value }: Item): ReviewRecord[] {
+  const record = reviewRecordSchema.safeParse(value).data;
+  return record ? [{ ...record, id: key }] : [];
+}
