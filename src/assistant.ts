@@ -1,69 +1,31 @@
 import { ReadableStream } from "node:stream/web";
-import { AIMessage } from "@langchain/core/messages";
 import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
-import { z } from "zod";
 import { createEmailAssistant, type EmailAssistant } from "./agent/graph.ts";
-import type { AssistantState } from "./agent/state.ts";
-import { threadIdFor } from "./agent/thread-id.ts";
 import { createDecider } from "./agent/triage.ts";
 import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
-import { MnemailError, renderError } from "./errors.ts";
+import { type AssistantEvent, type EmailResult, handle } from "./handle.ts";
 import { type Approval, type ApproveOptions, approve } from "./learning/approve.ts";
 import { type Extracted, extractWaiting } from "./learning/extract.ts";
 import { createExtractionQueue, type ExtractionTotals } from "./learning/extraction-queue.ts";
 import type { Feedback } from "./learning/feedback.ts";
 import { type LearningParts, learn, type Outcome, type Retried, retry } from "./learning/learn.ts";
 import { remember } from "./learning/remember.ts";
+import { type Log, SILENT } from "./log.ts";
 import { loadCalendar } from "./mail/calendar.ts";
 import { createFileOutbox, type Outbox } from "./mail/outbox.ts";
 import type { UserFact } from "./memory/episodic.ts";
 import type { Remembered } from "./memory/facts.ts";
 import { Memory } from "./memory/memory.ts";
-import {
-  type Draft,
-  draftSchema,
-  type Label,
-  labelSchema,
-  type ProposedEvent,
-  proposedEventSchema,
-  type UsedMemory,
-} from "./memory/records.ts";
 import { metered, type Usage } from "./meter.ts";
 import { type OpenModels, openModels } from "./models.ts";
 import { loadPrompts } from "./prompts.ts";
 import { localThreads } from "./reviews/local-threads.ts";
 import { NO_THREADS } from "./reviews/no-threads.ts";
-import { type PendingReview, pendingReviews } from "./reviews/pending-reviews.ts";
 import { openReviews, type Reviews } from "./reviews/reviews.ts";
 import { adaptStore } from "./store/encoded-labels.ts";
 import { type OpenCheckpointer, openCheckpointer, openStore } from "./store/open-store.ts";
 import { type ThreadSource, threadIdsOf } from "./store/threads.ts";
-
-/**
- * What became of one email. `id` is what feedback takes: the email's, with a suffix where the user has another email
- * of that id. `events` are proposals: nothing was sent or changed.
- */
-export interface EmailResult {
-  id: string;
-  status: "done" | "pending_review" | "failed";
-  label: Label | null;
-  reason: string | null;
-  draft: Draft | null;
-  events: ProposedEvent[];
-  memories: UsedMemory[];
-  /** What waits for the user's word: of a draft, a meeting, a notification or a question. */
-  reviews: PendingReview[];
-  usage: Usage;
-  error?: string;
-}
-
-/** What one tells of an email while it is handled; the last is `done`. */
-export type AssistantEvent =
-  | { type: "triaged"; label: Label; reason: string }
-  | { type: "calling"; tools: string[] }
-  | { type: "drafted"; draft: Draft; events: ProposedEvent[] }
-  | { type: "done"; result: EmailResult };
 
 /** How a feedback is learnt from; `onProgress` hears how far the test of a change is, in emails. */
 export interface LearnOptions {
@@ -107,6 +69,8 @@ export interface AssistantOptions {
   store?: BaseStore;
   models?: Omit<OpenModels, keyof AsyncDisposable>;
   outbox?: Outbox;
+  /** Told what is done, without any text of mail unless it is opened so; silent by default. */
+  log?: Log;
   /**
    * Threads in the place of those kept by the setting of the store. `false` is none: runs then do not wait for the user,
    * unless a LangGraph server brings a checkpointer.
@@ -125,6 +89,7 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
   if (config.calendarPath !== undefined) await loadCalendar(config.calendarPath);
   const warn = options.warn ?? (() => {});
   const now = options.now ?? (() => new Date());
+  const log = options.log ?? SILENT;
   const opened: AsyncDisposable[] = [];
   const close = async () => {
     for (const each of opened.splice(0).reverse()) await each[Symbol.asyncDispose]();
@@ -141,27 +106,39 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
     const store = options.store ? adaptStore(options.store) : use(await openStore(config.store, indexed));
     const threads = await openThreads(config, options, use);
     const { calendarPath, respondMaxModelCalls, outboxPath: folder, modelTimeoutMs, modelMaxRetries } = config;
-    const outbox = options.outbox ?? createFileOutbox({ folder, calendarPath });
+    const outbox = logged(options.outbox ?? createFileOutbox({ folder, calendarPath }), log);
     const memory = new Memory(store, prompts, warn);
     const learning = { memory, models, prompts, decider: createDecider({ models, prompts }), now };
     const queue = createExtractionQueue((userId, isDue) => extractWaiting(userId, learning, isDue), warn);
     // Closed before what it works with.
     use({ [Symbol.asyncDispose]: () => queue.stop() });
     const extractInBackground = config.memoryExtraction ? queue.start : () => {};
+    const teach = (userId: string, feedback: Feedback, onProgress?: LearningParts["onProgress"]) =>
+      metered(async (usage) => {
+        const outcome = await learn(userId, feedback, { ...learning, onProgress });
+        const what = { kind: feedback.kind, changes: outcome.receipt.changes.length, usage: usage() };
+        const done = outcome.repeated ? "repeated" : "done";
+        log.event("learn.done", { user: userId, email: feedback.email_id, outcome: done, ...what });
+        return { ...outcome, usage: usage() };
+      });
     const graph = createEmailAssistant({
       ...{ store, models, prompts, calendarPath, respondMaxModelCalls, outbox, now, warn },
       stepTimeoutMs: modelTimeoutMs * (modelMaxRetries + 2),
-      learn: (userId, feedback) => learn(userId, feedback, learning),
+      learn: teach,
       ...(threads ? { checkpointer: threads.checkpointer } : {}),
       ...(config.memoryExtraction ? { onQueued: extractInBackground } : {}),
     });
-    const rehearse = (userId: string, feedback: Feedback) => learn(userId, feedback, learning, { dryRun: true });
+    const rehearse = (userId: string, feedback: Feedback, onProgress?: LearningParts["onProgress"]) =>
+      metered(async (usage) => {
+        const outcome = await learn(userId, feedback, { ...learning, onProgress }, { dryRun: true });
+        return { ...outcome, usage: usage() };
+      });
     const graphThreads = threads ? localThreads(graph, threads) : NO_THREADS;
-    const handling = { graph, hasThreads: threads !== undefined, now };
+    const handling = { graph, hasThreads: threads !== undefined, now, memory, model: models.chat.model, log };
     return {
       graph,
       memory,
-      reviews: openReviews({ memory, threads: graphThreads, rehearse, now }),
+      reviews: openReviews({ memory, threads: graphThreads, rehearse, now, log }),
       modelDescription: models.description,
       handle: (userId, email) => handle(userId, email, handling),
       stream: (userId, email) =>
@@ -173,10 +150,7 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
           },
         }),
       learn: (userId, feedback, { dryRun = false, onProgress } = {}) =>
-        metered(async (usage) => {
-          const outcome = await learn(userId, feedback, { ...learning, onProgress }, { dryRun });
-          return { ...outcome, usage: usage() };
-        }),
+        dryRun ? rehearse(userId, feedback, onProgress) : teach(userId, feedback, onProgress),
       retry: (userId, { onProgress } = {}) => retry(userId, { ...learning, onProgress }),
       remember: (userId, fact) =>
         metered(async (usage) => ({ ...(await remember(userId, fact, learning)), usage: usage() })),
@@ -203,63 +177,18 @@ async function openThreads(
   return use(await openCheckpointer(config.store, { warn }));
 }
 
-interface Handling {
-  graph: EmailAssistant;
-  hasThreads: boolean;
-  now: () => Date;
+/** An outbox that tells the log what it wrote. */
+function logged(outbox: Outbox, log: Log): Outbox {
+  return {
+    async writeEmail(message) {
+      const acted = await outbox.writeEmail(message);
+      log.event("outbox.written", { user: message.userId, kind: "email", outcome: acted.status });
+      return acted;
+    },
+    async addEvent(event) {
+      const acted = await outbox.addEvent(event);
+      log.event("outbox.written", { user: event.userId, kind: "event", outcome: acted.status });
+      return acted;
+    },
+  };
 }
-
-function handle(
-  userId: string,
-  email: Email,
-  { graph, hasThreads, now }: Handling,
-  tell: (event: AssistantEvent) => void = () => {},
-): Promise<EmailResult> {
-  return metered(async (usage) => {
-    const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [], reviews: [] };
-    try {
-      const threadId = threadIdFor(userId, email);
-      const run = { configurable: { user_id: userId, thread_id: threadId }, durability: "sync" as const };
-      const steps = await graph.stream({ email_input: { ...email } }, { ...run, streamMode: ["updates", "values"] });
-      let state: typeof AssistantState.State | undefined;
-      for await (const step of steps) {
-        // A run that waits ends with a chunk of the interrupt alone.
-        if (step[0] === "values") state = { ...state, ...step[1] };
-        else for (const event of eventsOf(step[1])) tell(event);
-      }
-      if (!state) throw new MnemailError("input", `${email.id}: the run ended without a state`);
-      const { label, reason, draft, events, memories } = state;
-      const id = state.email?.id ?? email.id;
-      const here = { userId, threadId, now: now(), onServer: false };
-      const reviews = hasThreads ? pendingReviews(state, here).filter((each) => each.email.id === id) : [];
-      const status = reviews.length > 0 ? "pending_review" : "done";
-      return { id, status, label, reason, draft, events, memories, reviews, usage: usage() };
-    } catch (error) {
-      return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
-    }
-  });
-}
-
-/** What one step of the graph tells. */
-function eventsOf(update: Record<string, unknown>): AssistantEvent[] {
-  const { triage, respond } = stepSchema.parse(update);
-  const calls = respond?.messages.flatMap((message) =>
-    AIMessage.isInstance(message) ? (message.tool_calls ?? []) : [],
-  );
-  return [
-    ...(triage ? [{ type: "triaged" as const, ...triage }] : []),
-    ...(calls ? [{ type: "calling" as const, tools: calls.map(({ name }) => name) }] : []),
-    ...(respond?.draft ? [{ type: "drafted" as const, draft: respond.draft, events: respond.events }] : []),
-  ];
-}
-
-const stepSchema = z.object({
-  triage: z.object({ label: labelSchema, reason: z.string() }).optional(),
-  respond: z
-    .object({
-      messages: z.array(z.unknown()),
-      draft: draftSchema.nullable(),
-      events: z.array(proposedEventSchema),
-    })
-    .optional(),
-});

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse as parseDotenv } from "dotenv";
 import { z } from "zod";
+import { type ApiUser, renderTokens, tokensSchema } from "./api-tokens.ts";
 import { MnemailError } from "./errors.ts";
 import {
   maskUrl,
@@ -14,11 +15,25 @@ import {
   type StoreConfig,
   storeSchema,
 } from "./store-config.ts";
+import { describeTracing, TRACING_VALUES, type TracingConfig, tracingSchema } from "./tracing-config.ts";
 
 /** Which model answers; `stand-in` is the loopback server that needs no key. */
 export type ModelConfig =
   | { kind: "stand-in" }
   | { kind: "openai"; apiKey: string | undefined; baseUrl: string | undefined };
+
+/** How much is logged: each level and those before it. */
+export const LOG_LEVELS = ["silent", "error", "warn", "info", "debug"] as const;
+
+/** One of {@link LOG_LEVELS}. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** What is logged and how; undefined is left to who opens the log. `text`: ids, addresses and the text of mail too. */
+export interface LogConfig {
+  level: LogLevel | undefined;
+  format: "json" | "pretty" | undefined;
+  text: boolean;
+}
 
 /** Every setting of the program, validated and frozen. Durations in milliseconds. */
 export interface Config {
@@ -35,11 +50,27 @@ export interface Config {
   /** How words are compared in searches: English stems, or words as they are. */
   searchLanguage: "english" | "simple";
   calendarPath: string | undefined;
+  /** The folder of the drafts and events that were approved. */
+  outboxPath: string;
   /** Whether facts are extracted from emails that are done, for one model call each. */
   memoryExtraction: boolean;
+  /** Who may use the server, by which tokens; undefined leaves it open. */
+  apiTokens: readonly ApiUser[] | undefined;
+  log: LogConfig;
+  /** What a server of ours knows the user of this program by. */
+  apiToken: string | undefined;
+  /** The command that opens a text for the user to change. */
+  editor: string | undefined;
+  /** Undefined where nothing is traced. */
+  tracing: TracingConfig | undefined;
 }
 
 const MODEL_VARIABLES = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "MNEMAIL_MODEL"] as const;
+
+const TRACING_VARIABLES = [
+  ...["LANGSMITH_TRACING", "LANGSMITH_API_KEY", "LANGSMITH_ENDPOINT", "LANGSMITH_PROJECT"],
+  ...["LANGSMITH_HIDE_INPUTS", "LANGSMITH_HIDE_OUTPUTS"],
+];
 
 type Environment = Record<string, string | undefined>;
 
@@ -82,7 +113,19 @@ const configSchema = z
     RESPOND_MAX_MODEL_CALLS: integer(1, 20, 6),
     SEARCH_LANGUAGE: z.enum(["english", "simple"]).default("english"),
     CALENDAR_PATH: z.string().optional(),
+    OUTBOX_PATH: z.string().default(".mnemail/outbox"),
     MEMORY_EXTRACTION: z.enum(["on", "off"]).default("on"),
+    API_TOKENS: tokensSchema,
+    MNEMAIL_TOKEN: z
+      .string()
+      .regex(/^[\x21-\x7e]+$/)
+      .optional(),
+    VISUAL: z.string().optional(),
+    EDITOR: z.string().optional(),
+    LOG_LEVEL: z.enum(LOG_LEVELS).optional(),
+    LOG_FORMAT: z.enum(["json", "pretty"]).optional(),
+    LOG_TEXT: z.enum(["on", "off"]).default("off"),
+    tracing: tracingSchema,
   })
   .transform(
     (raw): Config => ({
@@ -96,7 +139,13 @@ const configSchema = z
       respondMaxModelCalls: raw.RESPOND_MAX_MODEL_CALLS,
       searchLanguage: raw.SEARCH_LANGUAGE,
       calendarPath: raw.CALENDAR_PATH,
+      outboxPath: raw.OUTBOX_PATH,
       memoryExtraction: raw.MEMORY_EXTRACTION === "on",
+      apiTokens: raw.API_TOKENS,
+      apiToken: raw.MNEMAIL_TOKEN,
+      editor: raw.VISUAL ?? raw.EDITOR,
+      log: { level: raw.LOG_LEVEL, format: raw.LOG_FORMAT, text: raw.LOG_TEXT === "on" },
+      tracing: raw.tracing,
     }),
   );
 
@@ -122,10 +171,38 @@ export function loadConfig(options: { environment?: Environment; directory?: str
     ...all,
     store: { production, ...pick(all, [...STORE_VARIABLES, ...Object.keys(POSTGRES_VARIABLES)]) },
     model: { production, ...pick(all, MODEL_VARIABLES) },
+    tracing: tracingVariables(all),
   });
   if (parsed.success) return Object.freeze(parsed.data);
   const problems = parsed.error.issues.map((issue) => renderIssue(issue, all));
   throw new MnemailError("config", problems.join("\n"), undefined, { cause: parsed.error });
+}
+
+/** The variables of LangSmith as LangChain takes them: in their older spelling too, and on where any spelling says so. */
+function tracingVariables(all: Environment): Environment {
+  const older = (name: string) => name.replace("LANGSMITH", "LANGCHAIN");
+  const found = TRACING_VARIABLES.flatMap((name) => {
+    const value = all[name] ?? all[older(name)];
+    return value === undefined ? [] : [[name, value]];
+  });
+  const switches = ["LANGSMITH_TRACING", "LANGSMITH_TRACING_V2"].flatMap((name) => [all[name], all[older(name)]]);
+  return { ...Object.fromEntries(found), ...(switches.includes("true") ? { LANGSMITH_TRACING: "true" } : {}) };
+}
+
+/**
+ * Puts the tracing of a configuration into the process environment, the one place where LangChain looks for it: the
+ * settings may come from a file. What `config` shows is then what happens.
+ */
+export function exportTracing({ tracing }: Pick<Config, "tracing">): void {
+  if (!tracing) return;
+  Object.assign(process.env, {
+    LANGSMITH_TRACING: "true",
+    LANGSMITH_API_KEY: tracing.apiKey,
+    LANGSMITH_ENDPOINT: tracing.endpoint,
+    LANGSMITH_PROJECT: tracing.project,
+    LANGSMITH_HIDE_INPUTS: String(tracing.hideInputs),
+    LANGSMITH_HIDE_OUTPUTS: String(tracing.hideOutputs),
+  });
 }
 
 function renderIssue(issue: z.core.$ZodIssue, all: Environment): string {
@@ -140,11 +217,17 @@ function renderIssue(issue: z.core.$ZodIssue, all: Environment): string {
     RESPOND_MAX_MODEL_CALLS: "a whole number from 1 to 20",
     SEARCH_LANGUAGE: "english, simple",
     MEMORY_EXTRACTION: "on, off",
+    LOG_LEVEL: LOG_LEVELS.join(", "),
+    LOG_FORMAT: "json, pretty",
+    LOG_TEXT: "on, off",
+    MNEMAIL_TOKEN: "a token without blanks or line breaks",
+    ...TRACING_VALUES,
     ...POSTGRES_VARIABLES,
   };
   const value = all[name] ?? "";
-  const seen =
-    { OPENAI_API_KEY: "a value that cannot be a key", OPENAI_BASE_URL: nameUrl(value) }[name] ?? quote(value);
+  const isKey = name.endsWith("_API_KEY") || name === "MNEMAIL_TOKEN";
+  const isUrl = name === "OPENAI_BASE_URL" || name === "LANGSMITH_ENDPOINT";
+  const seen = isKey ? "a value that cannot be a key" : isUrl ? nameUrl(value) : quote(value);
   return `${name}: saw ${seen}; allowed: ${allowed[name] ?? issue.message}; correct or unset it`;
 }
 
@@ -192,6 +275,15 @@ export function renderConfig(config: Config): Record<string, string | number> {
     search_language: config.searchLanguage,
     memory_extraction: config.memoryExtraction ? "on" : "off",
     calendar_path: config.calendarPath ?? "not set",
+    outbox_path: config.outboxPath,
+    api_tokens: renderTokens(config.apiTokens),
+    mnemail_token: maskSecret(config.apiToken),
+    editor: config.editor ?? "not set",
+    log_level: config.log.level ?? "warn, of servers info",
+    log_format: config.log.format ?? "json, on a terminal pretty",
+    log_text: config.log.text ? "on: the log holds the text of mail" : "off",
+    tracing: describeTracing(config.tracing),
+    ...(config.tracing ? { langsmith_api_key: maskSecret(config.tracing.apiKey) } : {}),
   };
 }
 

@@ -7,7 +7,7 @@ import { automaticReason } from "../mail/automatic.ts";
 import type { Outbox } from "../mail/outbox.ts";
 import { Memory } from "../memory/memory.ts";
 import { keepEmail } from "../memory/records.ts";
-import { metered } from "../meter.ts";
+import { metered, NO_USAGE } from "../meter.ts";
 import type { Models } from "../models.ts";
 import { loadPrompts, type Prompts } from "../prompts.ts";
 import { adaptStore } from "../store/encoded-labels.ts";
@@ -152,14 +152,16 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
       at,
     };
     const extract = parts.onQueued !== undefined && !state.extracted && isWorthExtracting(email, label);
-    const cost = { kind: "email", model, usage: state.usage, at, email_id: email.id } as const;
-    const waiting = hasCheckpointer(config) ? state.actions.filter(({ asked }) => !asked) : [];
-    const replaced = hasCheckpointer(config) ? state.replaced : [];
-    const [begun, ended] = [waiting, replaced].map((actions) => toWaiting(actions, place, onServer));
-    const reviews = memory.reviews.puts(place.userId, begun ?? [], ended ?? []);
+    // What an earlier round cost was charged with it.
+    const isAgain = state.answers.some(({ action }) => action.email.id === email.id);
+    const cost = { kind: isAgain ? "review" : "email", model, usage: state.usage, at, email_id: email.id } as const;
+    const waits = hasCheckpointer(config);
+    const waiting = waits ? state.actions.filter(({ asked }) => !asked) : [];
+    if (waits) await memory.reviews.replace(place.userId, toWaiting(state.replaced, place, onServer));
+    const reviews = memory.reviews.puts(place.userId, toWaiting(waiting, place, onServer));
     await memory.recordDecision(place.userId, email, decision, { proposals, extract, cost, reviews });
     if (extract) parts.onQueued?.(place.userId);
-    const actions = state.actions.map((action) => ({ ...action, asked: true }));
+    const actions = state.actions.map((action) => ({ ...action, asked: waits }));
     return { actions, replaced: [], extracted: state.extracted || extract };
   });
 
@@ -177,6 +179,8 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
       problem = parsed.problem;
     }
   };
+
+  const learn = measured((state: State, place) => teach(state, place, settling));
 
   const graph = new StateGraph({ state: AssistantState, input: InputState, context: contextSchema })
     .addNode("receive", receive)
@@ -198,7 +202,11 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     )
     .addNode(
       "learn",
-      measured((state: State, place) => teach(state, place, settling)),
+      async (state: State, config: LangGraphRunnableConfig) => ({
+        ...(await learn(state, config)),
+        // Learning keeps its own costs.
+        usage: overwrite({ ...NO_USAGE }),
+      }),
       { retryPolicy: RETRY },
     )
     .addEdge(START, "receive")
@@ -243,8 +251,9 @@ function afterAnswer({ answered }: State) {
   return answered ? "record" : "respond";
 }
 
-function afterRecord({ actions }: State, config: LangGraphRunnableConfig) {
-  return actions.length > 0 && hasCheckpointer(config) ? "review" : END;
+/** Told by the state, since a state that is edited (in Studio) is routed without a checkpointer in its config. */
+function afterRecord({ actions }: State) {
+  return actions.some(({ asked }) => asked) ? "review" : END;
 }
 
 function afterLearning({ label, remarks, actions }: State) {

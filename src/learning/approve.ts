@@ -2,6 +2,7 @@ import { renderError } from "../errors.ts";
 import type { EpisodicMemory } from "../memory/episodic.ts";
 import type { Remembered } from "../memory/facts.ts";
 import type { OtherScope } from "../memory/pending.ts";
+import { metered } from "../meter.ts";
 import { contradicted, type ReconcileParts } from "./reconcile.ts";
 
 /** How a pending memory is approved. */
@@ -33,18 +34,30 @@ export async function approve(
   const at = now().toISOString();
   const waiting = (await memory.pending.list(userId)).find((each) => each.key === key)?.record;
   if (!waiting || decision === "keep") return memory.pending.approve(userId, key, at, { ...other });
-  let note: string | undefined;
-  let keys: string[] = [];
-  try {
-    keys = await contradicted(userId, [waiting.content], "user", parts);
-  } catch (error) {
-    note = `approved without comparing it with what you stated: ${renderError(error)}`;
-  }
+  const { keys, note, usage } = await metered(async (used) => ({
+    ...(await compare(userId, waiting.content, parts)),
+    usage: used(),
+  }));
+  const asked = { kind: "remember", model: parts.models.chat.model, usage, at, email_id: waiting.source } as const;
+  const cost = usage.model_calls > 0 ? asked : undefined;
   const others = keys.filter((each) => !waiting.supersedes?.includes(each));
   if (others.length > 0 && decision === undefined) {
+    if (cost) await memory.costs.add(userId, cost);
     const found = await Promise.all(others.map((each) => memory.facts.find(userId, each)));
     return { status: "undecided", content: waiting.content, conflicts: found.filter((each) => each !== undefined) };
   }
-  const kept = await memory.pending.approve(userId, key, at, { ...other, supersedes: others });
+  const kept = await memory.pending.approve(userId, key, at, { ...other, supersedes: others }, cost);
   return note === undefined ? kept : { ...kept, note };
+}
+
+async function compare(
+  userId: string,
+  content: string,
+  parts: ReconcileParts,
+): Promise<{ keys: string[]; note?: string }> {
+  try {
+    return { keys: await contradicted(userId, [content], "user", parts) };
+  } catch (error) {
+    return { keys: [], note: `approved without comparing it with what you stated: ${renderError(error)}` };
+  }
 }

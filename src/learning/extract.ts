@@ -2,6 +2,7 @@ import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { z } from "zod";
 import { type Email, renderEmail, senderAddress } from "../email.ts";
 import { renderError } from "../errors.ts";
+import { costPut } from "../memory/costs.ts";
 import type { ProposedMemory } from "../memory/episodic.ts";
 import type { ExtractionJob } from "../memory/extractions.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -10,6 +11,8 @@ import type { DecisionRecord, Label } from "../memory/records.ts";
 import { metered, NO_USAGE, type Usage } from "../meter.ts";
 import { askForJson, type Models } from "../models.ts";
 import type { Prompts } from "../prompts.ts";
+import { userNamespaces } from "../store/namespaces.ts";
+import type { ConditionalPut } from "../store/operations.ts";
 import { restsOn } from "./check.ts";
 
 const MOST_MEMORIES = 3;
@@ -74,11 +77,19 @@ export async function* extractWaiting(
       const decision = await memory.findDecision(userId, emailId);
       try {
         const found = decision ? await find(userId, decision, parts) : [];
-        const isDone = await finish(userId, job, decision?.email, found, parts);
+        const isDone = await finish(
+          userId,
+          job,
+          decision?.email,
+          found,
+          parts,
+          costOf(userId, emailId, usage(), parts),
+        );
         return { emailId, found: isDone ?? 0, usage: usage() };
       } catch (error) {
         const isLast = job.attempts + 1 >= MOST_ATTEMPTS;
-        await (isLast ? memory.extractions.finish(userId, job, []) : memory.extractions.fail(userId, job));
+        const cost = costOf(userId, emailId, usage(), parts);
+        await (isLast ? memory.extractions.finish(userId, job, cost) : memory.extractions.fail(userId, job, cost));
         const outlook = isLast ? `given up after ${MOST_ATTEMPTS} attempts` : "it is tried again later";
         return { emailId, found: 0, usage: { ...NO_USAGE, ...usage() }, error: `${renderError(error)}; ${outlook}` };
       }
@@ -93,9 +104,18 @@ async function finish(
   email: Email | undefined,
   found: readonly ProposedMemory[],
   { memory, now }: ExtractParts,
+  cost: readonly ConditionalPut[],
 ): Promise<number | undefined> {
-  const puts = email ? await memory.pending.puts(userId, email, found, now().toISOString()) : [];
-  return (await memory.extractions.finish(userId, job, puts)) ? puts.length : undefined;
+  const pending = email ? await memory.pending.puts(userId, email, found, now().toISOString()) : [];
+  const puts = [...pending, ...cost];
+  return (await memory.extractions.finish(userId, job, puts)) ? pending.length : undefined;
+}
+
+/** The put of what an extraction cost; none where no model was asked. */
+function costOf(userId: string, emailId: string, usage: Usage, { models, now }: ExtractParts): ConditionalPut[] {
+  if (usage.model_calls === 0) return [];
+  const cost = { kind: "extraction", model: models.chat.model, usage, at: now().toISOString() } as const;
+  return [costPut(userNamespaces(userId), { ...cost, email_id: emailId })];
 }
 
 async function find(

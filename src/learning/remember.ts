@@ -1,6 +1,7 @@
 import { renderError } from "../errors.ts";
 import type { UserFact } from "../memory/episodic.ts";
 import { checkContent, type Remembered } from "../memory/facts.ts";
+import { metered } from "../meter.ts";
 import { contradicted, type ReconcileParts } from "./reconcile.ts";
 
 /**
@@ -16,8 +17,13 @@ export async function remember(
 ): Promise<Remembered & { note?: string }> {
   const content = checkContent(fact.content);
   const at = parts.now().toISOString();
-  const compared = await compare(userId, content, parts);
-  const kept = await parts.memory.facts.remember(userId, { ...fact, content, supersedes: compared.keys }, at);
+  const { compared, usage } = await metered(async (used) => ({
+    compared: await compare(userId, content, parts),
+    usage: used(),
+  }));
+  const cost = { kind: "remember", model: parts.models.chat.model, usage, at, email_id: fact.source } as const;
+  const stated = { ...fact, content, supersedes: compared.keys };
+  const kept = await parts.memory.facts.remember(userId, stated, at, usage.model_calls > 0 ? cost : undefined);
   return compared.note === undefined ? kept : { ...kept, note: compared.note };
 }
 

@@ -67,10 +67,14 @@ export class Extractions {
     return this.#access.putIf([...puts, end]);
   }
 
-  /** Counts a failed attempt, unless somebody else ended the job or counted. */
-  async fail(userId: string, { emailId, stored, attempts }: ExtractionJob): Promise<void> {
+  /** Counts a failed attempt, and writes what else is given, unless somebody else ended the job or counted. */
+  async fail(
+    userId: string,
+    { emailId, stored, attempts }: ExtractionJob,
+    puts: readonly ConditionalPut[] = [],
+  ): Promise<void> {
     const value = { ...stored, attempts: attempts + 1 };
     const { extractions: namespace } = userNamespaces(userId);
-    await this.#access.putIf([{ namespace, key: emailId, value, expected: stored, index: false }]);
+    await this.#access.putIf([...puts, { namespace, key: emailId, value, expected: stored, index: false }]);
   }
 }

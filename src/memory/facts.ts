@@ -3,6 +3,7 @@ import { MnemailError } from "../errors.ts";
 import { type UserNamespaces, userNamespaces } from "../store/namespaces.ts";
 import type { RankedSearch } from "../store/operations.ts";
 import type { StoreAccess } from "./access.ts";
+import { type Cost, costPut } from "./costs.ts";
 import {
   cleanContent,
   type EpisodicMemory,
@@ -79,12 +80,12 @@ export class Facts {
   }
 
   /**
-   * Keeps what the user stated, in the place of the memories it supersedes. The same words for the same scope are known
-   * already; those that came from mail become the user's, who has now said them.
+   * Keeps what the user stated, in the place of the memories it supersedes, and what finding these cost. The same words
+   * for the same scope are known already; those that came from mail become the user's, who has now said them.
    *
    * @throws MnemailError("usage") for a text that is empty or too long; nothing was changed.
    */
-  async remember(userId: string, fact: UserFact, at: string): Promise<Remembered> {
+  async remember(userId: string, fact: UserFact, at: string, cost?: Cost): Promise<Remembered> {
     const content = checkContent(fact.content);
     const namespaces = userNamespaces(userId);
     return this.#access.repeat(userId, async () => {
@@ -95,6 +96,7 @@ export class Facts {
       const puts = [
         ...(isKnown ? [] : [{ ...put, expected: existing?.value ?? null }, revivedPut(namespaces, put.key)]),
         ...supersedePuts(namespaces, others, { key: put.key, at }),
+        ...(cost ? [costPut(namespaces, cost)] : []),
       ];
       if (puts.length > 0 && !(await this.#access.putIfAnyway(puts))) return undefined;
       return { key: put.key, content, status: isKnown ? ("known" as const) : ("live" as const), superseded };

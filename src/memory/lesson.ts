@@ -1,7 +1,9 @@
 import type { Item } from "@langchain/langgraph-checkpoint";
+import { addUsage } from "../meter.ts";
 import type { LearnablePrompt } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut } from "../store/operations.ts";
+import { costPut } from "./costs.ts";
 import { factKey, factPut, revivedPut, supersedePuts, type UserFact } from "./episodic.ts";
 import type { Change, FeedbackRecord, GateReport, Receipt } from "./feedback-record.ts";
 import { liveVersion } from "./history.ts";
@@ -50,7 +52,10 @@ export interface Found {
   proposal: { number: number; key: string };
 }
 
-/** The puts that write a lesson, all on condition that memory is still as it was found, and the receipt among them. */
+/**
+ * The puts that write a lesson and what it cost, all on condition that memory is still as it was found, and the receipt
+ * among them.
+ */
 export function prepareLesson(
   at: UserNamespaces,
   lesson: Lesson,
@@ -88,6 +93,10 @@ export function prepareLesson(
   const { id, kind, at: time } = feedback;
   const receipt: Receipt = { feedback: id, kind, at: time, changes, notes, gate, usage: lesson.usage };
   puts.push({ namespace: at.receipts, key: feedback.id, value: receipt, expected: null, index: false });
+  if (lesson.model !== null) {
+    const usage = addUsage(lesson.usage.before, lesson.usage.gate);
+    puts.push(costPut(at, { kind: "feedback", model: lesson.model, usage, at: time, email_id: feedback.email_id }));
+  }
   return { puts, receipt };
 }
 

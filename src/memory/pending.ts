@@ -5,6 +5,7 @@ import { hashText } from "../prompts.ts";
 import { userNamespaces } from "../store/namespaces.ts";
 import type { ConditionalPut } from "../store/operations.ts";
 import type { StoreAccess } from "./access.ts";
+import { type Cost, costPut } from "./costs.ts";
 import {
   type EpisodicMemory,
   factKey,
@@ -109,7 +110,7 @@ export class Pending {
 
   /**
    * Approves a pending memory: exactly the text, scope and replacement that its key stands for. It may be recalled from
-   * then on, quoted, as what it is: derived from mail.
+   * then on, quoted, as what it is: derived from mail. `cost` is what comparing it with others took.
    *
    * @throws MnemailError("input") for a key that nothing waits under, or whose record is not the one it stands for.
    */
@@ -118,6 +119,7 @@ export class Pending {
     key: string,
     at: string,
     { supersedes: more = [], ...other }: ApprovalTerms = {},
+    cost?: Cost,
   ): Promise<Remembered> {
     const namespaces = userNamespaces(userId);
     return this.#access.repeat(userId, async () => {
@@ -144,6 +146,7 @@ export class Pending {
               revivedPut(namespaces, target),
             ]),
         ...supersedePuts(namespaces, others, { key: target, at }),
+        ...(cost ? [costPut(namespaces, cost)] : []),
       ];
       if (!(await this.#access.putIfAnyway(puts))) return undefined;
       return { key: target, content, status: isKnown ? "known" : "live", superseded: others.map(toSuperseded) };

@@ -44,6 +44,13 @@ export interface Waiting {
   expires_at: string;
 }
 
+/** A decision about an action; `answer` is all of it, and which giving of it. */
+export interface Claim {
+  id: string;
+  type: DecisionType;
+  answer: unknown;
+}
+
 /**
  * What waits for each user, and what they decided: who decides first, by a conditional put, decides. Methods throw
  * MnemailError("store") when the store fails.
@@ -55,14 +62,37 @@ export class ReviewLog {
     this.#access = access;
   }
 
-  /** The puts by which actions begin to wait, and others that a new attempt took the place of cease to. */
-  puts(userId: string, waiting: readonly Waiting[], replaced: readonly Waiting[]): ConditionalPut[] {
+  /** The puts by which actions begin to wait. */
+  puts(userId: string, waiting: readonly Waiting[]): ConditionalPut[] {
     const { reviews: namespace } = userNamespaces(userId);
-    const put = ({ id, ...record }: Waiting, status: ReviewRecord["status"]) => {
-      const value = { ...record, status } satisfies z.infer<typeof reviewRecordSchema>;
+    return waiting.map(({ id, ...record }) => {
+      const value = { ...record, status: "waiting" } satisfies z.infer<typeof reviewRecordSchema>;
       return { namespace, key: id, value, index: false as const, ...timeToLive(KEPT_DAYS) };
-    };
-    return [...replaced.map((each) => put(each, "replaced")), ...waiting.map((each) => put(each, "waiting"))];
+    });
+  }
+
+  /** Says of actions that a new attempt took their place. What was decided meanwhile stays so. */
+  async replace(userId: string, replaced: readonly Waiting[]): Promise<void> {
+    const { reviews: namespace } = userNamespaces(userId);
+    if (replaced.length === 0) return;
+    await this.#access.repeat(userId, async () => {
+      const found = await this.#access.batch(replaced.map(({ id }) => ({ namespace, key: id })));
+      const puts = replaced.flatMap(({ id, ...record }, i): ConditionalPut[] => {
+        const known = found[i]?.value;
+        if (known && reviewRecordSchema.safeParse(known).data?.status !== "waiting") return [];
+        const value = { ...record, ...known, status: "replaced" };
+        return [{ namespace, key: id, value, expected: known ?? null, index: false, ...timeToLive(KEPT_DAYS) }];
+      });
+      return puts.length === 0 || (await this.#access.putIf(puts)) ? true : undefined;
+    });
+  }
+
+  /** Whether an action was decided so: what is done is bound to what the log says. */
+  async holds(userId: string, { id, type, answer }: Claim): Promise<boolean> {
+    const { reviews: namespace } = userNamespaces(userId);
+    const [found] = await this.#access.batch([{ namespace, key: id }]);
+    const record = found ? readRecord(found)[0] : undefined;
+    return record?.status === type && record.answer === nameAnswer(answer);
   }
 
   /** Runs changes of a user's reviews in this process one after another. */
@@ -100,18 +130,14 @@ export class ReviewLog {
    * Decides actions for the first and only time. Of each: `claimed`, also where the same answer was given before, so that
    * a run that was cut off can go on; the record of another answer; or undefined for an action that nobody was asked about.
    */
-  async claim(
-    userId: string,
-    claims: readonly { id: string; type: DecisionType; answer: unknown }[],
-    at: string,
-  ): Promise<("claimed" | ReviewRecord | undefined)[]> {
+  async claim(userId: string, claims: readonly Claim[], at: string): Promise<("claimed" | ReviewRecord | undefined)[]> {
     const { reviews: namespace } = userNamespaces(userId);
     return this.#access.repeat(userId, async () => {
       const found = await this.#access.batch(claims.map(({ id }) => ({ namespace, key: id })));
       const puts: ConditionalPut[] = [];
       const outcomes = claims.map(({ type, answer }, i) => {
         const [record] = found[i] ? readRecord(found[i]) : [];
-        const hash = hashText(canonicalJson(answer), 32);
+        const hash = nameAnswer(answer);
         if (!record || !found[i]) return undefined;
         if (record.status === type && record.answer === hash) return "claimed" as const;
         if (record.status !== "waiting") return record;
@@ -126,8 +152,12 @@ export class ReviewLog {
 
   /** Says of actions that nobody was asked about that they wait now. */
   async ask(userId: string, waiting: readonly Waiting[]): Promise<void> {
-    if (waiting.length > 0) await this.#access.batch(this.puts(userId, waiting, []));
+    if (waiting.length > 0) await this.#access.batch(this.puts(userId, waiting));
   }
+}
+
+function nameAnswer(answer: unknown): string {
+  return hashText(canonicalJson(answer), 32);
 }
 
 function readRecord({ key, value }: Item): ReviewRecord[] {

@@ -1,7 +1,7 @@
 import { Command } from "@langchain/langgraph";
 import type { EmailAssistant } from "../agent/graph.ts";
 import { listThreads, type ThreadSource } from "../store/threads.ts";
-import { type GraphThreads, threadState } from "./threads.ts";
+import { type GraphThreads, stateAfterRun, threadState } from "./threads.ts";
 
 /** How far back threads are looked through for runs that were cut off. */
 const RECENT = 500;
@@ -19,7 +19,7 @@ export function localThreads(graph: EmailAssistant, source: ThreadSource): Graph
       return Object.keys(values).length === 0 ? undefined : threadState(values, tasks);
     },
     async resume(userId, threadId, answers) {
-      await graph.invoke(new Command({ resume: answers }), at(userId, threadId));
+      return stateAfterRun(await graph.invoke(new Command({ resume: answers }), at(userId, threadId)));
     },
     async proceed(userId, threadId) {
       await graph.invoke(null, at(userId, threadId));

@@ -3,6 +3,7 @@ import { type Answer, checkDecision, type Decision } from "../agent/review.ts";
 import { feedbackOf } from "../agent/teach.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import type { Feedback } from "../learning/feedback.ts";
+import { type Log, SILENT } from "../log.ts";
 import { canonicalJson } from "../memory/canonical-json.ts";
 import type { Receipt } from "../memory/feedback-record.ts";
 import type { Memory } from "../memory/memory.ts";
@@ -54,14 +55,38 @@ export interface ReviewsParts {
   /** Learns from a feedback without writing: `learn` with `dryRun`. */
   rehearse: (userId: string, feedback: Feedback) => Promise<{ receipt: Receipt }>;
   now?: () => Date;
+  log?: Log;
 }
 
 /** Opens the reviews of some threads. */
-export function openReviews({ memory, threads, rehearse, now = () => new Date() }: ReviewsParts): Reviews {
+export function openReviews({
+  memory,
+  threads,
+  rehearse,
+  now = () => new Date(),
+  log = SILENT,
+}: ReviewsParts): Reviews {
   const isHere = ({ on_server }: ReviewRecord) => on_server === threads.isServer;
 
   const waitingIn = (userId: string, threadId: string, { isInterrupted, values }: ThreadState) =>
     isInterrupted ? pendingReviews(values, { userId, threadId, now: now(), onServer: threads.isServer }) : [];
+
+  /** What waits, newest first. What the log does not know was changed in the checkpoint, and is asked about first. */
+  const waiting = async (userId: string) => {
+    const records = (await memory.reviews.open(userId)).filter((each) => isHere(each) && each.status === "waiting");
+    const known = new Set(records.map(({ id }) => id));
+    const found: { review: PendingReview; state: ThreadState }[] = [];
+    for (const threadId of new Set(records.map(({ thread_id }) => thread_id))) {
+      const state = await threads.read(userId, threadId);
+      for (const review of state ? waitingIn(userId, threadId, state) : []) {
+        const isDecided = !known.has(review.id) && (await memory.reviews.find(userId, review.id)).length > 0;
+        if (state && !isDecided) found.push({ review, state });
+      }
+    }
+    const newest = (a: PendingReview, b: PendingReview) =>
+      a.proposed_at > b.proposed_at ? -1 : Number(a.proposed_at < b.proposed_at);
+    return found.sort((a, b) => newest(a.review, b.review));
+  };
 
   const locate = async (userId: string, prefix: string) => {
     const found = prefix.length < 4 ? [] : await memory.reviews.find(userId, prefix);
@@ -73,7 +98,11 @@ export function openReviews({ memory, threads, rehearse, now = () => new Date() 
       );
     const open = found.filter(({ status }) => status === "waiting");
     const [record] = open.length > 0 ? open : found;
-    if (!record) throw unknown();
+    if (!record) {
+      const changed = (await waiting(userId)).find(({ review }) => prefix.length >= 4 && review.id.startsWith(prefix));
+      if (changed) return changed;
+      throw unknown();
+    }
     if (open.length > 1) {
       const ids = open.map(({ id }) => id.slice(0, 12)).join(", ");
       throw new MnemailError(
@@ -128,15 +157,7 @@ export function openReviews({ memory, threads, rehearse, now = () => new Date() 
   };
 
   return {
-    async list(userId) {
-      const records = (await memory.reviews.open(userId)).filter((each) => isHere(each) && each.status === "waiting");
-      const reviews: PendingReview[] = [];
-      for (const threadId of new Set(records.map(({ thread_id }) => thread_id))) {
-        const state = await threads.read(userId, threadId);
-        if (state) reviews.push(...waitingIn(userId, threadId, state));
-      }
-      return reviews.sort((a, b) => (a.proposed_at > b.proposed_at ? -1 : Number(a.proposed_at < b.proposed_at)));
-    },
+    list: async (userId) => (await waiting(userId)).map(({ review }) => review),
 
     async elsewhere(userId) {
       const open = await memory.reviews.open(userId);
@@ -162,18 +183,19 @@ export function openReviews({ memory, threads, rehearse, now = () => new Date() 
         const found = await locate(userId, id);
         const { review } = found;
         const checked = check(userId, found, decision);
-        await threads.resume(userId, review.thread_id, {
+        // Of this run: the thread may be left by another's, who decided at the same time.
+        const state = await threads.resume(userId, review.thread_id, {
           decisions: [{ ...toResume(checked.decision), id: review.id }],
         });
-        const state = await threads.read(userId, review.thread_id);
-        const answer = state?.values.answers.find(({ action }) => action.id === review.id);
-        const isOurs = answer?.status === "done" && said(answer) === said(checked);
-        if (!state || !answer || !isOurs) {
+        const answer = state.values.answers.find(({ action }) => action.id === review.id);
+        if (answer?.status !== "done" || said(answer) !== said(checked)) {
           const [record] = await memory.reviews.find(userId, review.id);
           if (record && record.status !== "waiting") throw decidedAlready(record);
           throw new MnemailError("conflict", `review ${review.id.slice(0, 8)}: was not decided`, "list what waits now");
         }
         const { acted, receipt, note } = answer;
+        const what = { action: review.action.name, decision: checked.decision.type, outcome: "done" } as const;
+        log.event("review.decided", { user: userId, email: review.email.id, ...what });
         const next = waitingIn(userId, review.thread_id, state);
         return { review, decision: checked.decision, acted, receipt, note, next };
       }),

@@ -1,7 +1,7 @@
 import type { Client } from "@langchain/langgraph-sdk";
 import { z } from "zod";
 import { MnemailError, renderError } from "../errors.ts";
-import { type GraphThreads, threadState, threadValuesSchema } from "./threads.ts";
+import { type GraphThreads, stateAfterRun, threadState, threadValuesSchema } from "./threads.ts";
 
 const GRAPH = "email_assistant";
 const PAGE = 100;
@@ -16,7 +16,7 @@ export function serverThreads(client: Client): GraphThreads {
   const run = async (userId: string, threadId: string, payload: object) => {
     const config = { configurable: { user_id: userId } };
     const options = { ...payload, config, durability: "sync" as const, multitaskStrategy: "reject" as const };
-    await reach(() => client.runs.wait(threadId, GRAPH, { ...options, raiseError: true }));
+    return await reach(() => client.runs.wait(threadId, GRAPH, { ...options, raiseError: true }));
   };
   return {
     isServer: true,
@@ -27,8 +27,11 @@ export function serverThreads(client: Client): GraphThreads {
       });
       return state && threadState(state.values, state.tasks);
     },
-    resume: (userId, threadId, answers) => run(userId, threadId, { input: null, command: { resume: answers } }),
-    proceed: (userId, threadId) => run(userId, threadId, { input: null }),
+    resume: async (userId, threadId, answers) =>
+      stateAfterRun(await run(userId, threadId, { input: null, command: { resume: answers } })),
+    async proceed(userId, threadId) {
+      await run(userId, threadId, { input: null });
+    },
     async unfinished(userId) {
       const found = await reach(() => client.threads.search({ status: "error", limit: PAGE }));
       return found

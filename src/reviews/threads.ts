@@ -34,6 +34,12 @@ export function threadState(values: unknown, tasks: readonly { interrupts: reado
   return { values: parsed, isInterrupted, isUnfinished: tasks.length > 0 };
 }
 
+/** A thread as a run left it: LangGraph tells of what it waits for in `__interrupt__`. */
+export function stateAfterRun(values: unknown): ThreadState {
+  const { __interrupt__: interrupts } = z.object({ __interrupt__: z.array(z.unknown()).catch([]) }).parse(values);
+  return threadState(values, interrupts.length > 0 ? [{ interrupts }] : []);
+}
+
 /**
  * Where threads of the graph are run: in this process on a checkpointer of ours, or on a LangGraph server. Methods throw
  * MnemailError: "store" where threads cannot be reached, "forbidden" for another user's.
@@ -42,8 +48,8 @@ export interface GraphThreads {
   isServer: boolean;
   /** A thread as it stands, or undefined where there is none of that id. */
   read(userId: string, threadId: string): Promise<ThreadState | undefined>;
-  /** Goes on with what the user answered, until the thread ends or waits again. */
-  resume(userId: string, threadId: string, answers: unknown): Promise<void>;
+  /** Goes on with what the user answered, until the thread ends or waits again; returns how this run left it. */
+  resume(userId: string, threadId: string, answers: unknown): Promise<ThreadState>;
   /** Goes on where a run was cut off. */
   proceed(userId: string, threadId: string): Promise<void>;
   /** The threads of a user whose runs were cut off or failed. */

@@ -1,0 +1,117 @@
+import { AIMessage } from "@langchain/core/messages";
+import { z } from "zod";
+import type { EmailAssistant } from "./agent/graph.ts";
+import type { AssistantState } from "./agent/state.ts";
+import { threadIdFor } from "./agent/thread-id.ts";
+import type { Email } from "./email.ts";
+import { MnemailError, renderError } from "./errors.ts";
+import type { Log } from "./log.ts";
+import type { Memory } from "./memory/memory.ts";
+import {
+  type Draft,
+  draftSchema,
+  type Label,
+  labelSchema,
+  type ProposedEvent,
+  proposedEventSchema,
+  type UsedMemory,
+} from "./memory/records.ts";
+import { metered, type Usage } from "./meter.ts";
+import { type PendingReview, pendingReviews } from "./reviews/pending-reviews.ts";
+
+/**
+ * What became of one email. `id` is what feedback takes: the email's, with a suffix where the user has another email
+ * of that id. `events` are proposals: nothing was sent or changed.
+ */
+export interface EmailResult {
+  id: string;
+  status: "done" | "pending_review" | "failed";
+  label: Label | null;
+  reason: string | null;
+  draft: Draft | null;
+  events: ProposedEvent[];
+  memories: UsedMemory[];
+  /** What waits for the user's word: of a draft, a meeting, a notification or a question. */
+  reviews: PendingReview[];
+  usage: Usage;
+  error?: string;
+}
+
+/** What one tells of an email while it is handled; the last is `done`. */
+export type AssistantEvent =
+  | { type: "triaged"; label: Label; reason: string }
+  | { type: "calling"; tools: string[] }
+  | { type: "drafted"; draft: Draft; events: ProposedEvent[] }
+  | { type: "done"; result: EmailResult };
+
+/** What emails are handled with. */
+export interface Handling {
+  graph: EmailAssistant;
+  hasThreads: boolean;
+  now: () => Date;
+  memory: Memory;
+  model: string;
+  log: Log;
+}
+
+/** Handles one email of a user, and tells how far it is. Never throws: what fails is in the result. */
+export function handle(
+  userId: string,
+  email: Email,
+  { graph, hasThreads, now, memory, model, log }: Handling,
+  tell: (event: AssistantEvent) => void = () => {},
+): Promise<EmailResult> {
+  return metered(async (usage) => {
+    const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [], reviews: [] };
+    try {
+      const threadId = threadIdFor(userId, email);
+      const run = { configurable: { user_id: userId, thread_id: threadId }, durability: "sync" as const };
+      const steps = await graph.stream({ email_input: { ...email } }, { ...run, streamMode: ["updates", "values"] });
+      let state: typeof AssistantState.State | undefined;
+      for await (const step of steps) {
+        // A run that waits ends with a chunk of the interrupt alone.
+        if (step[0] === "values") state = { ...state, ...step[1] };
+        else for (const event of eventsOf(step[1])) tell(event);
+      }
+      if (!state) throw new MnemailError("input", `${email.id}: the run ended without a state`);
+      const { label, reason, draft, events, memories } = state;
+      const id = state.email?.id ?? email.id;
+      const here = { userId, threadId, now: now(), onServer: false };
+      const reviews = hasThreads ? pendingReviews(state, here).filter((each) => each.email.id === id) : [];
+      const status = reviews.length > 0 ? "pending_review" : "done";
+      const found = { label, outcome: status, reviews: reviews.length, usage: usage() } as const;
+      log.event("email.handled", { user: userId, email: id, ...found });
+      return { id, status, label, reason, draft, events, memories, reviews, usage: usage() };
+    } catch (error) {
+      log.event("email.failed", { user: userId, email: email.id, error, usage: usage() });
+      const cost = { kind: "email", model, usage: usage(), at: now().toISOString(), email_id: email.id } as const;
+      // What failed because of the store cannot be kept there; the failure that is reported is the first.
+      if (cost.usage.model_calls > 0) await memory.costs.add(userId, cost).catch(() => {});
+      return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
+    }
+  });
+}
+
+/** What one step of the graph tells. */
+function eventsOf(update: Record<string, unknown>): AssistantEvent[] {
+  const { triage, respond } = stepSchema.parse(update);
+  const calls = respond?.messages.flatMap((message) =>
+    AIMessage.isInstance(message) ? (message.tool_calls ?? []) : [],
+  );
+  return [
+    ...(triage ? [{ type: "triaged" as const, ...triage }] : []),
+    ...(calls ? [{ type: "calling" as const, tools: calls.map(({ name }) => name) }] : []),
+    ...(respond?.draft ? [{ type: "drafted" as const, draft: respond.draft, events: respond.events }] : []),
+  ];
+}
+
+const stepSchema = z.object({
+  triage: z.object({ label: labelSchema, reason: z.string() }).optional(),
+  respond: z
+    .object({
+      messages: z.array(z.unknown()),
+      draft: draftSchema.nullable(),
+      events: z.array(proposedEventSchema),
+    })
+    .optional(),
+});
