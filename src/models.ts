@@ -104,15 +104,16 @@ export async function askForJson<T>(
 }
 
 /**
- * Asks for the next step of a conversation in which the model must call at least one of `tools`.
+ * Asks for the next step of a conversation in which the model must call at least one of `tools`; where `choice` is
+ * `auto`, it may answer in words instead.
  *
  * @throws MnemailError("model") when the model cannot be reached or refuses.
  */
 export async function askForToolCalls(
   chat: ChatOpenAI,
-  request: { tools: StructuredToolParams[]; messages: BaseMessage[] },
+  request: { tools: StructuredToolParams[]; messages: BaseMessage[]; choice?: "required" | "auto" },
 ): Promise<AIMessageChunk> {
-  const asked = chat.bindTools(request.tools, { tool_choice: "required", strict: true });
+  const asked = chat.bindTools(request.tools, { tool_choice: request.choice ?? "required", strict: true });
   return invoke(chat, () => asked.invoke(request.messages));
 }
 

@@ -12,7 +12,7 @@ export const LEARNABLE_PROMPTS = ["triage_ignore", "triage_notify", "triage_resp
 export type LearnablePrompt = (typeof LEARNABLE_PROMPTS)[number];
 
 /** The prompts that frame every request of their kind; nothing in them is learnt. */
-export type Frame = "triage" | "respond" | "learn" | "extract" | "reconcile";
+export type Frame = "triage" | "respond" | "learn" | "extract" | "reconcile" | "chat";
 
 /** One prompt file: its text with `{slot}` markers, and the names of its slots. */
 export interface PromptTemplate {
@@ -71,6 +71,7 @@ export function loadPrompts(folder: string = PROMPTS_FOLDER): Prompts {
     learn: find("learn"),
     extract: find("extract"),
     reconcile: find("reconcile"),
+    chat: find("chat"),
   };
 }
 

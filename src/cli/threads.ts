@@ -159,13 +159,15 @@ function readRecent(given: string | undefined): number | undefined {
   );
 }
 
-function asJson({ threadId, updatedAt, emailId, from, subject, label, status }: ThreadSummary) {
-  return { thread_id: threadId, updated_at: updatedAt, email_id: emailId, from, subject, label, status };
+function asJson({ threadId, updatedAt, emailId, from, subject, label, topic, status }: ThreadSummary) {
+  return { thread_id: threadId, updated_at: updatedAt, email_id: emailId, from, subject, label, topic, status };
 }
 
-function renderThread({ threadId, updatedAt, emailId, from, subject, label, status }: ThreadSummary): string {
-  const what = emailId === null ? "(no email)" : renderSubject({ subject: subject ?? "", from: from ?? "" });
-  const columns = [status.padEnd(11), shorten(label ?? "-", 20).padEnd(7), shorten(updatedAt, 30), what];
+function renderThread({ threadId, updatedAt, emailId, from, subject, label, topic, status }: ThreadSummary): string {
+  const other = topic === undefined ? "(no email)" : `"${shorten(topic, 60)}"`;
+  const what = emailId === null ? other : renderSubject({ subject: subject ?? "", from: from ?? "" });
+  const kind = label ?? (topic === undefined ? "-" : "chat");
+  const columns = [status.padEnd(11), shorten(kind, 20).padEnd(7), shorten(updatedAt, 30), what];
   return `${columns.join("  ")}  [${shorten(threadId, ID_LIMIT)}]`;
 }
 

@@ -1,7 +1,7 @@
 /**
  * All that the stand-in understands. It is no language model; it follows this closed grammar and says so.
  *
- * Rules the user taught (any case of letters; "Always", "Please" and a final period may be left out or added):
+ * Rules the user taught (any case of letters; "Always", "Please", "From now on" and a final period may be left out or added):
  *   - sign [all] my emails|replies|... with|as NAME
  *   - label emails COND as ignore|notify|respond;  ignore emails COND;  notify me about|of emails COND;
  *     respond to|answer|reply to emails COND
@@ -12,9 +12,9 @@
  *   Any other rule is named as not understood, in the reason or in the last line of the draft.
  * Triage, the first that applies: the last label rule that matches; the nearest example, when near enough; the
  *   signs of bulk mail add up; an automated sender; a request or a direct question; else notify.
- * Answer: when a meeting is asked for, check the calendar, then propose the first free time in it and write; else
- *   write at once. "Please remember|note that FACT" in the email is proposed to memory. It is signed by the last sign
- *   rule, else by the line "Signature: NAME" below "# The person you work for".
+ * Answer (`answer-email.ts`): a question for the user where the email says so; when a meeting is asked for, the calendar,
+ *   then the first free time in it and the draft; else the draft at once; anew, with what the user says about it.
+ * Chat (`chat.ts`): a tool for each of a few forms of sentences, and then the lines of its result.
  * Learn (`learn.ts`), in at most three operations, each on a target of the answer's schema (one that is not there
  *   becomes the first but memory). What is listed for memory is a fact, even where it reads like a rule. Words of the
  *   user, where there are any, decide alone:
@@ -39,27 +39,18 @@
  * Reconcile, and all that contradicts: two sentences that are the same up to a verb of one value (`words.ts`), and not
  *   behind it; or that are the same but for a "no longer" in one. Case, a final period and "Remember that" do not count.
  */
+import { answerEmail } from "./answer-email.ts";
+import { chat } from "./chat.ts";
 import { contentWords } from "./embedding.ts";
 import { learn } from "./learn.ts";
-import { firstFreeTime, wantedDays, wantedMinutes } from "./meeting-days.ts";
-import {
-  type Label,
-  type Mail,
-  oneLine,
-  readBlocks,
-  readMail,
-  readSignature,
-  sentences,
-  textsOf,
-} from "./prompt-reader.ts";
-import { extract, factsAskedFor, reconcile } from "./remember.ts";
+import { type Label, type Mail, oneLine, readBlocks, readMail, sentences, textsOf } from "./prompt-reader.ts";
+import { extract, reconcile } from "./remember.ts";
 import { matches, type ReadRule, rulesOf, unknownRules } from "./rules.ts";
 import type { Answer, ChatRequest } from "./wire.ts";
 import {
   ACCOUNTS_SENDER,
   AUTOMATED_SENDER,
   BULK_SENDER,
-  MEETING,
   REQUEST,
   STRONG_BULK_SIGNS,
   SUPPORT_QUESTION,
@@ -85,10 +76,9 @@ const STRUCTURED = new Map<string, (request: ChatRequest) => object>([
 export function answer(request: ChatRequest): Answer {
   const asJson = STRUCTURED.get(request.format?.name ?? "");
   if (asJson) return { content: JSON.stringify(asJson(request)), calls: [] };
-  return (request.tools.has("write_email") ? respond(request) : undefined) ?? NOT_UNDERSTOOD;
+  if (request.tools.has("write_email")) return answerEmail(request) ?? NOT_UNDERSTOOD;
+  return request.tools.has("give_feedback") ? chat(request) : NOT_UNDERSTOOD;
 }
-
-const NOTE = "[stand-in model: this draft proves wiring, not quality]";
 
 function decide(mail: Mail, rules: ReadRule[], examples: { label: Label; mail: Mail }[]): [Label, string] {
   for (const { text, rule } of rules.toReversed()) {
@@ -137,54 +127,4 @@ function triage(request: ChatRequest): { label: Label; reason: string } {
   const rules = rulesOf(request);
   const [label, why] = email ? decide(readMail(email), rules, examples) : (["notify", "found no email"] as const);
   return { label, reason: `[stand-in] ${why}${unknownRules(rules, "; rules not understood: ", "")}` };
-}
-
-function respond(request: ChatRequest): Answer | undefined {
-  const { tools, results, parallelCalls } = request;
-  const [user = ""] = textsOf(request, "user");
-  const blocks = readBlocks(user);
-  const email = blocks.findLast(({ tag }) => tag === "email");
-  if (!email) return undefined;
-  if (results.has("write_email")) return { content: "[stand-in] The draft is written.", calls: [] };
-  const mail = readMail(email);
-  const text = `${mail.subject}\n\n${mail.own}`;
-  const [, day, time] = /^Now: (\d{4}-\d\d-\d\d)T(\d\d:\d\d)/m.exec(user) ?? [];
-  const now = day !== undefined && time !== undefined ? { day, time } : undefined;
-  const calendar = results.get("check_calendar_availability");
-  const check = { name: "check_calendar_availability", args: { days: now ? wantedDays(text, mail.date, now) : [] } };
-  const wantsMeeting = calendar === undefined && tools.has(check.name) && MEETING.test(plain(text));
-  if (now && wantsMeeting) return { content: "", calls: [check] };
-
-  const minutes = wantedMinutes(text);
-  const start = now && calendar !== undefined ? firstFreeTime(calendar, minutes, now) : undefined;
-  const topic = mail.subject.replace(/^(?:(?:re|fwd?)\s*:\s*)+/i, "");
-  const meeting = { title: topic || "Meeting", attendees: [mail.address], start, duration_minutes: minutes };
-  const asked = factsAskedFor(mail).slice(0, 3);
-  const calls: Answer["calls"] = [
-    ...(start ? [{ name: "schedule_meeting", args: meeting }] : []),
-    ...asked.map((content) => ({ name: "manage_memory", args: { content, action: "create", id: null } })),
-  ].filter(({ name }) => tools.has(name) && !results.has(name));
-  const next = start
-    ? `I propose ${start.replace("T", " at ")}, for ${minutes} minutes.`
-    : calendar === undefined
-      ? "My answer will follow."
-      : /calendar (?:is configured|cannot be read)/.test(calendar)
-        ? "A time will follow."
-        : "I found no free time yet; a proposal will follow.";
-  const subject = /^re\s*:/i.test(mail.subject) ? mail.subject : `Re: ${mail.subject}`.trim();
-  const memories = blocks.find(({ tag }) => tag === "memories")?.lines.length ?? 0;
-  const rules = rulesOf(request);
-  const note = `${NOTE}${unknownRules(rules, " [rules not understood: ", "]")}${memories > 0 ? ` [memories shown: ${memories}]` : ""}`;
-  const taught = rules.flatMap(({ rule }) => (rule && "sign" in rule ? [rule.sign] : [])).at(-1);
-  const sign = taught ?? textsOf(request, "system").map(readSignature).find(Boolean);
-  const closing = sign === undefined ? "Best regards" : `Best regards,\n${sign}`;
-  const body = `${greeting(mail.name)}\n\nThank you for your message${topic ? ` about "${topic}"` : ""}. ${next}\n\n${closing}\n\n${note}`;
-  calls.push({ name: "write_email", args: { to: mail.address, subject, body } });
-  return { content: "", calls: parallelCalls ? calls : calls.slice(0, 1) };
-}
-
-function greeting(name: string): string {
-  const words = name.replace(/^(?:(?:dr|mrs?|ms|prof)\b\.? ?)+/i, "").split(" ");
-  const first = words[0]?.endsWith(",") ? words[1] : words[0];
-  return first ? `Hello ${first.replace(/,$/, "")},` : "Hello,";
 }

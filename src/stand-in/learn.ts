@@ -144,7 +144,7 @@ function nameIn(run: string, before: string | undefined, isLast: boolean): strin
 function plain(text: string): string {
   return oneLine(text)
     .toLowerCase()
-    .replace(/^(?:(?:always|please),? )+/, "")
+    .replace(/^(?:(?:always|please|from now on),? )+/, "")
     .replace(/\.$/, "");
 }
 

@@ -28,7 +28,7 @@ const CLAUSE = /\b(?:that|which|when|unless|if|except|but|about|until|only|with|
 
 /** Reads one rule by the grammar in `behaviour.ts`; undefined when it is not in it. */
 export function parseRule(rule: string): Rule | undefined {
-  const text = oneLine(rule.slice(0, 1_000)).replace(/^(?:(?:always|please),? ){1,2}/iu, "");
+  const text = oneLine(rule.slice(0, 1_000)).replace(/^(?:(?:always|please|from now on),? ){1,3}/iu, "");
   const name = unquote(dropPeriod(SIGN_RULE.exec(text)?.[1] ?? ""));
   if (name !== "") return { sign: name };
   const [, verb = "", from, about, inSubject, list, as] = LABEL_RULE.exec(dropPeriod(text)) ?? [];

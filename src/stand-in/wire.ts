@@ -78,10 +78,17 @@ export interface NamedSchema {
   schema: Record<string, unknown> | undefined;
 }
 
+/** One message; `tool` names the tool whose result it is. */
+export interface Message {
+  role: z.infer<typeof messageSchema>["role"];
+  text: string;
+  tool?: string | undefined;
+}
+
 /** One chat request in the form that behaviour and scripts read. */
 export interface ChatRequest {
   model: string;
-  messages: { role: z.infer<typeof messageSchema>["role"]; text: string }[];
+  messages: Message[];
   /** The schema of `response_format`, if one is asked for. */
   format: NamedSchema | undefined;
   /** The tools the model may call, after `tool_choice`. */
@@ -146,9 +153,10 @@ export function parseChat(json: unknown): ChatRequest {
   const allowed = offered.filter(([name]) =>
     typeof choice === "object" && choice !== null ? choice.function.name === name : choice !== "none",
   );
+  const read = readMessages(messages);
   return {
     model: body.model,
-    messages: messages.map(({ role, content }) => ({ role, text: content })),
+    messages: read,
     format:
       format?.type === "json_schema"
         ? {
@@ -159,17 +167,16 @@ export function parseChat(json: unknown): ChatRequest {
         : undefined,
     tools: new Map(allowed),
     parallelCalls: body.parallel_tool_calls !== false,
-    results: readResults(messages),
+    results: new Map(read.flatMap(({ tool, text }) => (tool === undefined ? [] : [[tool, text] as const]))),
     stream: body.stream === true,
     includeUsage: body.stream_options?.include_usage === true,
     size: JSON.stringify({ messages, tools, response_format: format }).length,
   };
 }
 
-function readResults(messages: z.infer<typeof messageSchema>[]): Map<string, string> {
-  const results = new Map<string, string>();
+function readMessages(messages: z.infer<typeof messageSchema>[]): Message[] {
   const waiting = new Map<string, string>();
-  for (const [at, { role, content, tool_call_id, tool_calls }] of messages.entries()) {
+  return messages.map(({ role, content, tool_call_id, tool_calls }, at) => {
     const param = `messages.[${at}]`;
     const tool = waiting.get(tool_call_id ?? "");
     if (role !== "tool" && waiting.size > 0) {
@@ -182,11 +189,8 @@ function readResults(messages: z.infer<typeof messageSchema>[]): Map<string, str
     if (role === "tool" && tool === undefined) {
       throw new WireError(400, "a message with role 'tool' must be a response to a preceding 'tool_calls'", { param });
     }
-    if (tool !== undefined) {
-      results.set(tool, content);
-      waiting.delete(tool_call_id ?? "");
-    }
+    if (tool !== undefined) waiting.delete(tool_call_id ?? "");
     for (const call of tool_calls ?? []) waiting.set(call.id, call.function.name);
-  }
-  return results;
+    return { role, text: content, ...(tool === undefined ? {} : { tool }) };
+  });
 }

@@ -20,7 +20,10 @@ export interface ThreadSource {
  */
 export type ThreadStatus = "done" | "interrupted" | "failed" | "unfinished";
 
-/** A thread as its newest checkpoint has it; null is what its state does not say. `updatedAt` is ISO 8601. */
+/**
+ * A thread as its newest checkpoint has it; null is what its state does not say. `updatedAt` is ISO 8601; `topic` is what
+ * a chat began with, and tells it from threads of email.
+ */
 export interface ThreadSummary {
   threadId: string;
   updatedAt: string;
@@ -28,6 +31,7 @@ export interface ThreadSummary {
   from: string | null;
   subject: string | null;
   label: string | null;
+  topic?: string;
   status: ThreadStatus;
 }
 
@@ -39,6 +43,7 @@ const stateSchema = z.object({
   email: z.object({ id: z.string(), from: z.string(), subject: z.string() }).nullable().catch(null),
   label: z.string().nullable().catch(null),
   draft: draftSchema.nullable().catch(null),
+  topic: z.string().min(1).nullable().catch(null),
   problem: z.unknown().optional(),
 });
 const placeSchema = z.object({
@@ -109,12 +114,13 @@ export async function findThread(
   if (threadId === "") return undefined;
   const newest = await reading(threadId, () => checkpointer.getTuple({ configurable: { thread_id: threadId } }));
   if (!newest) return undefined;
-  const { user_id, email, label } = stateSchema.parse(newest.checkpoint.channel_values);
+  const { user_id, email, label, topic } = stateSchema.parse(newest.checkpoint.channel_values);
   // A thread whose first run ended before it was known whose it is, is nobody's.
   if (user_id === "" || user_id !== userId) return undefined;
   return {
     ...{ threadId, updatedAt: newest.checkpoint.ts, label, status: statusOf(newest) },
     ...{ emailId: email?.id ?? null, from: email?.from ?? null, subject: email?.subject ?? null },
+    ...(topic === null ? {} : { topic }),
   };
 }
 
