@@ -46,6 +46,19 @@ program
     process.stdout.write(`${options.json ? memoryToJson(report) : memoryToMarkdown(report)}\n`);
   });
 
+program
+  .command("graph")
+  .description("what an email takes beside its model, against a bare graph, and emails per second; some 4 minutes")
+  .option("--json", "print JSON for programs")
+  .option("--quick", "small numbers, below 30 seconds: proves that the command works")
+  .action(async (raw: unknown) => {
+    const options = z.object({ json: z.boolean().default(false), quick: z.boolean().default(false) }).parse(raw);
+    const { runGraphBench } = await import("./graph.ts");
+    const { graphToJson, graphToMarkdown } = await import("./graph-report.ts");
+    const report = await runGraphBench({ quick: options.quick }, noteTime());
+    process.stdout.write(`${options.json ? graphToJson(report) : graphToMarkdown(report)}\n`);
+  });
+
 /** A function that prints lines on stderr, each with the seconds since now. */
 function noteTime(): (line: string) => void {
   const started = Date.now();

@@ -4,7 +4,7 @@ import type { EmailAssistant } from "./agent/graph.ts";
 import type { AssistantState } from "./agent/state.ts";
 import { threadIdFor } from "./agent/thread-id.ts";
 import type { Email } from "./email.ts";
-import { MnemailError, renderError } from "./errors.ts";
+import { type ErrorCode, MnemailError, renderError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { Memory } from "./memory/memory.ts";
 import {
@@ -34,7 +34,9 @@ export interface EmailResult {
   /** What waits for the user's word: of a draft, a meeting, a notification or a question. */
   reviews: PendingReview[];
   usage: Usage;
+  /** Why it failed, in a line. */
   error?: string;
+  code?: ErrorCode;
 }
 
 /** What one tells of an email while it is handled; the last is `done`. */
@@ -87,9 +89,13 @@ export function handle(
       const cost = { kind: "email", model, usage: usage(), at: now().toISOString(), email_id: email.id } as const;
       // What failed because of the store cannot be kept there; the failure that is reported is the first.
       if (cost.usage.model_calls > 0) await memory.costs.add(userId, cost).catch(() => {});
-      return { ...nothing, status: "failed", usage: usage(), error: renderError(error) };
+      return { ...nothing, status: "failed", usage: usage(), error: renderError(error), ...codeOf(error) };
     }
   });
+}
+
+function codeOf(error: unknown): { code?: ErrorCode } {
+  return error instanceof MnemailError ? { code: error.code } : {};
 }
 
 /** What one step of the graph tells. */

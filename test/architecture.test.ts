@@ -23,12 +23,14 @@ const RANKS: Record<string, number> = {
   learning: 4,
   agent: 5,
   reviews: 6,
-  "assistant.ts": 7,
-  "chat.ts": 7,
-  "update-from-feedback.ts": 7,
-  "memory-tools.ts": 7,
-  server: 8,
-  cli: 9,
+  "handle.ts": 7,
+  "assistant.ts": 8,
+  "chat.ts": 8,
+  "update-from-feedback.ts": 8,
+  "memory-tools.ts": 8,
+  "index.ts": 9,
+  server: 9,
+  cli: 10,
 };
 /** Within a rank, memory reads working hours and time zones from mail. */
 const ALLOWED_WITHIN_RANK = new Set([

@@ -62,8 +62,11 @@ async function runPrograms(text: string, expressions: readonly string[]): Promis
     expressions.map(async (expression, i) => {
       const path = join(process.cwd(), `program-of-the-docs-${randomUUID()}.ts`);
       writeFileSync(path, `${programs[i]}\nconsole.log(JSON.stringify(${expression}));`);
-      const loader = ["--import", import.meta.resolve("tsx"), path];
-      const run = promisify(execFile)(process.execPath, loader, { env: { PATH } });
+      // The package as its users import it, from the sources.
+      const loader = ["--conditions=source", "--import", import.meta.resolve("tsx"), path];
+      using folder = temporaryFolder();
+      const env = { PATH, STORE_URL: "memory:", OUTBOX_PATH: folder.path("outbox") };
+      const run = promisify(execFile)(process.execPath, loader, { env });
       const { stdout } = await run.finally(() => rmSync(path));
       return JSON.parse(stdout);
     }),
@@ -84,8 +87,37 @@ test("the commands of docs/episodic-memory.md work one after the other, and show
   expect(printed("pending approve")).toMatch(/^approved \[fact-\w+\]: I am on leave every Friday/);
   expect(printed("--dry-run")).toContain("Marit prefers");
   expect(outputs[lines.findLastIndex((line) => line.includes("memory forget"))]).toMatch(/Marit prefers/);
-  expect(printed("threads list")).toMatch(/^no threads of/);
+  expect(printed("threads list")).toMatch(/^interrupted {2}respond /m);
   expect(printed("profile show")).toMatch(/Nora Lindqvist, Fjordlys/);
+});
+
+test("the commands of docs/reviews.md work one after the other, and show what it says", async () => {
+  using folder = temporaryFolder();
+  const lines = commandsOf(readFileSync("docs/reviews.md", "utf8"));
+  expect(lines.filter((each) => !each.startsWith(CLI))).toEqual([]);
+  const outputs = await runAll(lines, folder);
+  const printed = (part: string) => outputs[lines.findIndex((line) => line.includes(part))] ?? "";
+  expect(printed("review list")).toMatch(
+    /^\[[0-9a-f]{8}\] .* notice .*\n[\s\S]*would like to remember: I am on leave/m,
+  );
+  expect(printed("review show")).toMatch(
+    /the email\n[\s\S]*would be sent\n[\s\S]*your answer would teach\n {2}approve: /,
+  );
+  expect(printed("--dry-run")).toMatch(
+    /^dry run: nothing was changed\nwould approve \[[\s\S]*would keep the example CAwt31/,
+  );
+  const approved = outputs[lines.findLastIndex((line) => line.includes("approve") && line.includes("CAwt31"))] ?? "";
+  expect(approved).toMatch(
+    /^approved \[[\s\S]* {2}written: \.mnemail\/outbox\/.*\.eml\nexample CAwt31.*respond \(confirmed\)/,
+  );
+  expect(printed("review edit")).toMatch(
+    /^approved as edited \[.*\n {2}written: .*\n {2}as you wished, nothing is learnt/,
+  );
+  expect(printed("--reason")).toMatch(/^rejected \[.*\nlearnt \(agent_instructions, version 1\): Always sign/);
+  expect(printed("review respond")).toMatch(/^answered \[[\s\S]*^waits now: \[[0-9a-f]{8}\] email to per\.lindaas/m);
+  expect(printed("maint-2026").match(/^seen \[/gm)).toHaveLength(2);
+  expect(printed("deploy-ingest")).toMatch(/^rejected \[[\s\S]*: ignore \(was notify\)/);
+  expect(printed("review resume")).toBe("nothing was cut off\n");
 });
 
 test("the program of docs/episodic-memory.md runs as it stands", async () => {
@@ -124,11 +156,18 @@ describe("the README", () => {
     expect(outputs[4]).toContain("I am on leave every Friday");
     expect(outputs[5]).toContain("Always sign my emails with Nora L.");
     expect(JSON.parse(outputs[6] ?? "")).toMatchObject({ label: "ignore", memories: [{ kind: "semantic" }] });
+    const printed = (part: string) =>
+      outputs[commands.filter((each) => each.startsWith(CLI)).findIndex((each) => each.includes(part))];
+    expect(printed("review list")).toMatch(/^\[[0-9a-f]{8}\] /m);
+    expect(printed("review approve")).toMatch(/written: .*\.eml/);
+    expect(printed("costs")).toMatch(/model calls/);
+    expect(printed("chat")).toMatch(/Marit prefers mornings/);
   });
 
   test("its program runs as it stands", async () => {
-    const [printed] = await runPrograms(readme, ["{ label, draft }"]);
-    expect(printed).toMatchObject({ label: "respond", draft: { to: "tom@work.example" } });
+    const [printed] = await runPrograms(readme, ["decided"]);
+    const review = { action: { name: "write_email", args: { to: "tom@work.example" } } };
+    expect(printed).toMatchObject({ review, acted: { kind: "email", status: "written" } });
   });
 
   test("its settings table names every variable the configuration reads, and no other", () => {

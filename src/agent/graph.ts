@@ -13,7 +13,7 @@ import { loadPrompts, type Prompts } from "../prompts.ts";
 import { adaptStore } from "../store/encoded-labels.ts";
 import { type ActionPlace, createAction, identify } from "./actions.ts";
 import { answer, runTool, toolTasks } from "./answering.ts";
-import { checkOwner, emailOf, NO_INPUT, overwrite, ownerOf, startEmail } from "./receive.ts";
+import { checkOwner, emailOf, isAbout, NO_INPUT, overwrite, ownerOf, startEmail } from "./receive.ts";
 import { parseAnswers, renderRequest } from "./review.ts";
 import { act, actTasks, type SettlingParts, settle, teach, toWaiting } from "./settle.ts";
 import { AssistantState, contextSchema, InputState, userIdOf } from "./state.ts";
@@ -118,13 +118,17 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     const automatic = automaticReason(email);
     // RFC 3834 §2: what a machine sent is not answered, or two machines would answer each other.
     const isShown = label === "notify" || (label === "respond" && automatic !== undefined);
-    if (!isShown) return found;
+    // Those of an email that got an id of its own just now; the others were found when it was received.
+    const isSame = isAbout(email);
+    const actions = state.actions.filter((each) => !isSame(each));
+    const sorted = { ...found, actions, replaced: [...state.replaced, ...state.actions.filter(isSame)] };
+    if (!isShown) return sorted;
     const why = label === "notify" ? reason : `${reason} No answer was drafted: ${automatic}.`;
     const shown = { from: email.from, subject: email.subject, reason: why };
     const { attempt } = state;
     const notice = { call_id: "notify", attempt, name: "notify", args: shown, email: keepEmail(email) } as const;
     const asked = { label, reason, time_zone: "UTC", proposed_at: now().toISOString() };
-    return { ...found, actions: [...state.actions, createAction({ ...notice, ...asked }, place)] };
+    return { ...sorted, actions: [...actions, createAction({ ...notice, ...asked }, place)] };
   });
 
   const respond = measured((state: State, place) => answer(state, place, answering));

@@ -22,9 +22,7 @@ export const NO_INPUT: Update = Object.fromEntries(Object.keys(inputFields).map(
  */
 export function startEmail(state: State, userId: string): Update {
   const email = parseInput(state);
-  const said = canonicalJson(compareEmail(email));
-  const isSame = (each: State["actions"][number]) =>
-    each.email.id === email.id && canonicalJson(compareEmail(each.email)) === said;
+  const isSame = isAbout(email);
   const unfinished = state.answers.filter(isUnfinished);
   const isAnswered = ({ id }: State["actions"][number]) => unfinished.some(({ action }) => action.id === id);
   return {
@@ -52,6 +50,12 @@ export function startEmail(state: State, userId: string): Update {
     answer_calls: 0,
     usage: overwrite({ ...NO_USAGE }),
   };
+}
+
+/** Tells the actions of this very email: its id alone is its sender's choice. */
+export function isAbout(email: Email): (action: State["actions"][number]) => boolean {
+  const said = canonicalJson(compareEmail(email));
+  return (action) => action.email.id === email.id && canonicalJson(compareEmail(action.email)) === said;
 }
 
 /** A value in the place of what a reducer would make of it. Its type is that of the channel. */

@@ -1,9 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { cleanText, oneLine, senderAddress } from "../email.ts";
 import { receiptSchema } from "../memory/feedback-record.ts";
 import type { ProposedFact } from "../memory/records.ts";
 import { DECISION_TYPES, type DecisionType } from "../memory/review-log.ts";
-import { type Action, type ActionName, actionSchema, renderAction } from "./actions.ts";
+import { type Action, type ActionName, actionSchema, renderAction, startOf } from "./actions.ts";
 import { checkEdit } from "./gated-tools.ts";
 
 const MESSAGE_LIMIT = 4_000;
@@ -40,13 +41,14 @@ export const actedSchema = z.object({
 });
 
 /**
- * An answer and what became of it. `given` is on its way; `refused` came after another answer to the same action, and
+ * An answer and what became of it. `given_as` names this giving of it: of two who say the same at once, one is first. `given` is on its way; `refused` came after another answer to the same action, and
  * nothing was done. `args` are those that are acted on: the action's, or the user's edit of them.
  */
 export const answerSchema = z.object({
   action: actionSchema,
   decision: decisionSchema,
   args: z.record(z.string(), z.unknown()),
+  given_as: z.string(),
   status: z.enum(["given", "done", "refused"]),
   acted: actedSchema.nullable(),
   receipt: receiptSchema.nullable(),
@@ -232,6 +234,7 @@ export function checkDecision(
     action,
     decision,
     args: action.args,
+    given_as: randomUUID(),
     status: "given",
     acted: null,
     receipt: null,
@@ -245,6 +248,8 @@ export function checkDecision(
   if (decision.type !== "edit") return answer;
   const checked = checkEdit(action.name, decision.args, action.args, action.email);
   if ("refused" in checked) return { problem: `edit: ${checked.refused}` };
+  const moved = { args: checked.args, time_zone: action.time_zone };
+  if (action.name === "schedule_meeting" && startOf(moved) <= now) return { problem: "edit: start is in the past" };
   return { ...answer, args: checked.args };
 }
 

@@ -5,12 +5,14 @@ import { MnemailError, renderError } from "../errors.ts";
 import type { Feedback } from "../learning/feedback.ts";
 import type { Outcome } from "../learning/learn.ts";
 import type { Outbox } from "../mail/outbox.ts";
+import { canonicalJson } from "../memory/canonical-json.ts";
 import type { Memory } from "../memory/memory.ts";
 import { draftSchema, type KeptEmail, proposedEventSchema } from "../memory/records.ts";
-import { type Action, type ActionPlace, identify, startOf } from "./actions.ts";
+import type { Claim } from "../memory/review-log.ts";
+import { type Action, type ActionPlace, actionId, identify, startOf } from "./actions.ts";
 import { eventsOf } from "./answering.ts";
 import { overwrite } from "./receive.ts";
-import { type Answer, actedSchema, answerSchema } from "./review.ts";
+import { type Answer, actedSchema, answerSchema, checkDecision } from "./review.ts";
 import type { AssistantState } from "./state.ts";
 import { feedbackOf } from "./teach.ts";
 
@@ -44,11 +46,8 @@ export async function settle(
   { memory, now }: SettlingParts,
   onServer: boolean,
 ): Promise<Update> {
-  const given = state.answers.filter(({ status }) => status === "given");
-  const claims = given.map(({ action, decision, args }) => ({
-    ...{ id: action.id, type: decision.type, answer: [decision, args] },
-  }));
-  const outcomes = await memory.reviews.claim(place.userId, claims, now().toISOString());
+  const given = state.answers.filter((each) => each.status === "given" && isAsGiven(each, place));
+  const outcomes = await memory.reviews.claim(place.userId, given.map(claimOf), now().toISOString());
   const answers = given.flatMap((each, i): Answer[] => {
     const outcome = outcomes[i];
     if (outcome === undefined) return [];
@@ -68,6 +67,18 @@ export async function settle(
     answer_calls: 0,
     answered: false,
   };
+}
+
+/** Whether an answer is what the review made of it: its payload may have been changed in the checkpoint since. */
+function isAsGiven({ action, decision, args }: Answer, place: ActionPlace): boolean {
+  // Whether it came in time was checked when it was given.
+  const checked = checkDecision(decision, action, { now: new Date(0), emailId: action.email.id });
+  const isSame = "args" in checked && canonicalJson(checked.args) === canonicalJson(args);
+  return isSame && actionId(action, place) === action.id;
+}
+
+function claimOf({ action, decision, args, given_as }: Answer): Claim {
+  return { id: action.id, type: decision.type, answer: [decision, args, given_as] };
 }
 
 function remarkOf({ action, decision, status }: Answer): string[] {
@@ -101,6 +112,9 @@ export async function act(task: unknown, userId: string, { memory, outbox, now }
   const { answer } = z.object({ answer: answerSchema }).parse(task);
   const { action, args } = answer;
   if (outbox === undefined) return { answers: [{ ...answer, note: "nothing was sent: this assistant has no outbox" }] };
+  if (!(await memory.reviews.holds(userId, claimOf(answer)))) {
+    return { answers: [{ ...answer, status: "refused", note: "was not decided so: nothing was done" }] };
+  }
   const { email } = action;
   const { addresses = [] } = await memory.profiles.read(userId);
   const own = ownAddress(userId, addresses, email);

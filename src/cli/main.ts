@@ -3,10 +3,15 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
 import { MnemailError, renderProblems } from "../errors.ts";
+import { hasAbandonedTraces } from "../tracing.ts";
+import { addChatCommand } from "./chat-command.ts";
+import { addCostsCommand } from "./costs-command.ts";
 import { addEpisodicCommands } from "./episodic-commands.ts";
 import { addFeedbackCommands } from "./feedback-commands.ts";
 import { addMemoryCommands } from "./memory-commands.ts";
 import { note } from "./output.ts";
+import { addReviewCommands } from "./review-commands.ts";
+import { addServeCommand } from "./serve-command.ts";
 import { addThreadCommands } from "./thread-commands.ts";
 
 // Each command imports its own work when it runs, so that `--help` loads no LangChain module.
@@ -50,10 +55,14 @@ program
     process.exitCode = await run(options);
   });
 
+addChatCommand(program, { user, json });
 addFeedbackCommands(program, { user, json });
 addMemoryCommands(program, { user, json });
 addThreadCommands(program, { user, json });
 addEpisodicCommands(program, { user, json });
+addReviewCommands(program, { user, json });
+addCostsCommand(program, { user, json });
+addServeCommand(program);
 
 program
   .command("config")
@@ -96,6 +105,8 @@ try {
     process.exitCode = error instanceof MnemailError && error.code === "usage" ? 2 : 1;
   }
 }
+
+if (hasAbandonedTraces()) process.exit();
 
 function withSubcommands(command: Command): Command[] {
   return [command, ...command.commands.flatMap(withSubcommands)];

@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { styleText } from "node:util";
 import { z } from "zod";
-import type { EmailResult, OpenAssistant } from "../assistant.ts";
+import type { OpenAssistant } from "../assistant.ts";
 import { loadConfig } from "../config.ts";
 import { cleanText, type Email, senderAddress, splitLines } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
+import type { EmailResult } from "../handle.ts";
 import type { ExtractionTotals } from "../learning/extraction-queue.ts";
 import { type InboxEntry, openInbox } from "../mail/inbox.ts";
 import { profileSchema } from "../memory/profile.ts";
@@ -75,7 +76,15 @@ async function handleEntry(
 ): Promise<{ email: Email | undefined; result: EmailResult }> {
   if (entry.status === "unreadable") {
     const error = renderError(entry.error);
-    const empty = { label: null, reason: null, draft: null, events: [], memories: [], reviews: [], usage: { ...NO_USAGE } };
+    const empty = {
+      label: null,
+      reason: null,
+      draft: null,
+      events: [],
+      memories: [],
+      reviews: [],
+      usage: { ...NO_USAGE },
+    };
     return { email: undefined, result: { id: entry.id, status: "failed", ...empty, error } };
   }
   for (const each of entry.notes) note(`${entry.email.id}: ${each}`);
@@ -104,7 +113,9 @@ function published({ events: _, reviews, ...result }: EmailResult) {
 /** Where what waits can be answered. */
 function renderReviews(userId: string, waiting: number): string[] {
   if (waiting === 0) return [];
-  return [`${plural(waiting, "review")} ${waiting === 1 ? "waits" : "wait"} for you: \`mnemail review --user ${userId}\``];
+  return [
+    `${plural(waiting, "review")} ${waiting === 1 ? "waits" : "wait"} for you: \`mnemail review --user ${userId}\``,
+  ];
 }
 
 const COLORS = { ignore: "gray", notify: "yellow", respond: "green", failed: "red" } as const;

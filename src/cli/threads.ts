@@ -182,5 +182,5 @@ function renderSubject({ subject, from }: { subject: string; from: string }): st
 }
 
 function noThreads(user: string): string {
-  return `no threads of ${shorten(user)}: \`run\` keeps none; programs that open the assistant with a checkpointer do`;
+  return `no threads of ${shorten(user)}: run and chat begin them`;
 }

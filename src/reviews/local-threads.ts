@@ -22,6 +22,9 @@ export function localThreads(graph: EmailAssistant, source: ThreadSource): Graph
       return stateAfterRun(await graph.invoke(new Command({ resume: answers }), at(userId, threadId)));
     },
     async proceed(userId, threadId) {
+      const { next } = await graph.getState({ configurable: { thread_id: threadId } });
+      // An input that was refused moved the thread on from what waits in it.
+      if (next.includes("refuse")) await graph.updateState(at(userId, threadId), { problem: null }, "record");
       await graph.invoke(null, at(userId, threadId));
     },
     async unfinished(userId) {

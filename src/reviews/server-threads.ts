@@ -30,6 +30,10 @@ export function serverThreads(client: Client): GraphThreads {
     resume: async (userId, threadId, answers) =>
       stateAfterRun(await run(userId, threadId, { input: null, command: { resume: answers } })),
     async proceed(userId, threadId) {
+      const { next } = await reach(() => client.threads.getState(threadId));
+      // An input that was refused moved the thread on from what waits in it.
+      const back = { values: { problem: null }, asNode: "record" };
+      if (next.includes("refuse")) await reach(() => client.threads.updateState(threadId, back));
       await run(userId, threadId, { input: null });
     },
     async unfinished(userId) {
@@ -41,20 +45,35 @@ export function serverThreads(client: Client): GraphThreads {
   };
 }
 
+/** How the server tells of a run that threw. */
+const runErrorSchema = z.object({ error: z.string(), message: z.string() });
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 async function reach<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
     const { status, message } = failureSchema.parse(error);
     const because = (
-      code: "missing" | "conflict" | "unauthorized" | "forbidden" | "store",
+      code: "missing" | "conflict" | "unauthorized" | "forbidden" | "model" | "store",
       what: string,
       hint: string,
     ) => new MnemailError(code, `LangGraph server: ${what}`, hint, { cause: error });
     if (status === 404) throw because("missing", "has no such thread", "list what waits again");
     if (status === 401) throw because("unauthorized", "the token was refused (401)", "give --token or MNEMAIL_TOKEN");
     if (status === 403) throw because("forbidden", "this is another user's (403)", "use the token of that user");
-    if (status === 409) throw because("conflict", "the thread is at work", "try again when it is done");
+    // A thread at work is 409 where runs are refused, and 422 from the server of `langgraphjs dev`.
+    if (status === 409 || status === 422)
+      throw because("conflict", "the thread is at work", "try again when it is done");
+    const failed = runErrorSchema.safeParse(parseJson(message)).data;
+    if (failed) throw because("model", `the run failed: ${failed.message}`, "what was answered is kept: resume it");
     throw because("store", `failed: ${renderError(message || error)}`, "check that it runs, and its address");
   }
 }

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { EmailResult } from "../../src/assistant.ts";
+import type { EmailResult } from "../../src/handle.ts";
 import { parseEml } from "../../src/mail/eml.ts";
 import type { PendingReview } from "../../src/reviews/pending-reviews.ts";
 import { email, openTestAssistant, type TestAssistant, temporaryFolder } from "../support/assistant.ts";

@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { Command, Send } from "@langchain/langgraph";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Action } from "../../src/agent/actions.ts";
+import { z } from "zod";
+import { type Action, actionSchema } from "../../src/agent/actions.ts";
 import type { Decision } from "../../src/agent/review.ts";
-import type { EmailResult } from "../../src/assistant.ts";
 import { MnemailError } from "../../src/errors.ts";
+import type { EmailResult } from "../../src/handle.ts";
 import type { PendingReview } from "../../src/reviews/pending-reviews.ts";
 import type { StandInOptions } from "../../src/stand-in/server.ts";
 import { email, openTestAssistant, type TestAssistant, temporaryFolder } from "../support/assistant.ts";
@@ -78,8 +79,10 @@ const resume = (threadId: string, value: unknown, userId = ANA) =>
   assistant.graph.invoke(new Command({ resume: value }), { ...at(threadId, userId), durability: "sync" as const });
 /** Where a thread stands: its values, and what it asks. */
 async function read(threadId: string) {
-  const { values, tasks } = await assistant.graph.getState(at(threadId));
-  return { values, asked: tasks.flatMap(({ interrupts }) => interrupts.map(({ value }) => value)) };
+  const state = await assistant.graph.getState(at(threadId));
+  const values: Record<string, unknown> = state.values;
+  const asked: unknown[] = state.tasks.flatMap(({ interrupts }) => interrupts.map(({ value }) => value));
+  return { values, asked, actions: z.array(actionSchema).parse(values["actions"]) };
 }
 const failure = async (promise: Promise<unknown>): Promise<string> => {
   const error = await promise.then(
@@ -105,8 +108,7 @@ describe("a payload that was changed in the checkpoint", () => {
     assistant = await open(answering(meetingCall, draftCall));
     const result = await assistant.handle(ANA, question("q1@work.example"));
     const { id, thread_id: threadId } = named(result, name);
-    const { values } = await read(threadId);
-    const actions = values.actions.map((each: Action) => {
+    const actions = (await read(threadId)).actions.map((each) => {
       if (each.name !== name) return each;
       return Object.keys(args).length === 0
         ? { ...each, time_zone: "Asia/Tokyo" }
@@ -121,31 +123,39 @@ describe("a payload that was changed in the checkpoint", () => {
     expect(await failure(assistant.reviews.decide(ANA, id, { type: "approve" }))).toBe("conflict");
     for (const type of ["approve", "edit"]) {
       await resume(threadId, { decisions: [{ type, id, args: {} }] });
-      const { asked, values } = await read(threadId);
+      const { asked, actions } = await read(threadId);
       expect(asked).toMatchObject([{ problem: expect.stringContaining("does not wait") }]);
-      expect(values.actions).toHaveLength(2);
+      expect(actions).toHaveLength(2);
     }
     expect(outbox()).toEqual([]);
   });
 
-  test.each(changes)("%s: is asked about, before any answer to it counts", async (_, name, args) => {
+  test.each(changes)("%s: is asked about first, on an answer without ids", async (_, name, args) => {
     const { id, threadId } = await tamper(name, args);
-    // In order, without ids, and in the shape of the Agent Inbox.
-    await resume(threadId, {
-      decisions: [{ type: "reject" }, { type: "reject" }].map((each, i) => {
-        return [meetingCall, draftCall][i]?.name === name ? { type: "approve" } : each;
-      }),
-    });
+    const decisions = [meetingCall, draftCall].map((each) => ({ type: each.name === name ? "approve" : "reject" }));
+    await resume(threadId, { decisions });
+    expect(outbox()).toEqual([]);
+    const [changed] = (await read(threadId)).actions;
+    expect(changed?.name).toBe(name);
+    expect(changed?.id).not.toBe(id);
+    expect((await read(threadId)).asked).toMatchObject([{ actionRequests: [{ id: changed?.id }] }]);
+    expect((await assistant.memory.reviews.find(ANA, id))[0]?.status).toBe("waiting");
+    await resume(threadId, { decisions: [{ type: "approve" }] });
+    expect(outbox()).toEqual([expect.stringContaining(`/${changed?.id}.`)]);
+  });
+
+  test("is asked about first, on an answer of the Agent Inbox", async () => {
+    assistant = await open();
+    const { thread_id: threadId } = only(await assistant.handle(ANA, question("q1@work.example")));
+    const actions = (await read(threadId)).actions.map((each) => ({
+      ...each,
+      args: { ...each.args, body: "Changed." },
+    }));
+    await assistant.graph.updateState(at(threadId), { actions });
+    await resume(threadId, [{ type: "accept", args: null }]);
     expect(outbox()).toEqual([]);
     await resume(threadId, [{ type: "accept", args: null }]);
-    // Only now it was asked about, in a step of its own, and an answer holds.
-    const [review] = await assistant.reviews.list(ANA);
-    const asked = (await read(threadId)).asked;
-    if (outbox().length === 0) {
-      expect(review?.id).not.toBe(id);
-      expect(asked).toMatchObject([{ actionRequests: [{ id: review?.id }] }]);
-    }
-    expect((await assistant.memory.reviews.find(ANA, id))[0]?.status).toBe("waiting");
+    expect(readFileSync(outbox(".eml")[0] ?? "", "utf8")).toContain("Changed.");
   });
 
   test("can be decided by the id that is shown now, once it was asked about", async () => {
@@ -157,16 +167,21 @@ describe("a payload that was changed in the checkpoint", () => {
     expect(outbox()).toEqual([]);
     const { acted } = await assistant.reviews.decide(ANA, (await shown()).id, { type: "approve" });
     expect(readFileSync(acted?.path ?? "", "utf8")).toContain("Changed in Studio.");
-    expect((await read(threadId)).values.actions).toMatchObject([{ name: "schedule_meeting" }]);
+    expect((await read(threadId)).actions).toMatchObject([{ name: "schedule_meeting" }]);
   });
 
   test("and answered in one command is not done", async () => {
     assistant = await open();
     const { id, thread_id: threadId } = only(await assistant.handle(ANA, question("q1@work.example")));
-    const { values } = await read(threadId);
-    const actions = values.actions.map((each: Action) => ({ ...each, args: { ...each.args, body: "Changed." } }));
+    const actions = (await read(threadId)).actions.map((each) => ({
+      ...each,
+      args: { ...each.args, body: "Changed." },
+    }));
     for (const decision of [{ type: "approve", id }, { type: "approve" }]) {
-      const command = new Command({ resume: { decisions: [decision] }, update: { actions } });
+      const command = new Command<unknown, { actions: Action[] }, never>({
+        resume: { decisions: [decision] },
+        update: { actions },
+      });
       await assistant.graph.invoke(command, at(threadId));
       expect(outbox()).toEqual([]);
     }
@@ -175,11 +190,12 @@ describe("a payload that was changed in the checkpoint", () => {
   test("after the answer, before it is carried out: is not done", async () => {
     assistant = await open();
     const { id, thread_id: threadId } = only(await assistant.handle(ANA, question("q1@work.example")));
-    const [action]: Action[] = (await read(threadId)).values.actions;
+    const [action] = (await read(threadId)).actions;
     const forged = {
       action,
       args: { ...action?.args, body: "Forged." },
       decision: { type: "approve" },
+      given_as: "forged",
       ...{ status: "done", acted: null, receipt: null, note: null },
     };
     await assistant.graph.updateState(at(threadId), { answers: [forged] }, "settle");
@@ -200,11 +216,12 @@ describe("a payload that was changed in the checkpoint", () => {
   test("and the state cannot be set by the input of a run", async () => {
     assistant = await open();
     const { id, thread_id: threadId } = only(await assistant.handle(ANA, question("q1@work.example")));
-    const [action]: Action[] = (await read(threadId)).values.actions;
+    const [action] = (await read(threadId)).actions;
     const answer = {
       action,
       args: action?.args,
       decision: { type: "approve" },
+      given_as: "forged",
       status: "given",
       acted: null,
       receipt: null,
@@ -219,9 +236,9 @@ describe("a payload that was changed in the checkpoint", () => {
     };
     await failure(assistant.graph.invoke(input, at(threadId)));
     expect(outbox()).toEqual([]);
-    const { values } = await read(threadId);
+    const { values, actions } = await read(threadId);
     expect(values).toMatchObject({ user_id: ANA, trust: "mail" });
-    expect(values.actions).toContainEqual(expect.objectContaining({ id }));
+    expect(actions).toContainEqual(expect.objectContaining({ id }));
   });
 });
 
@@ -254,7 +271,6 @@ describe("approving twice", () => {
     const both = [await open({}), await open({})];
     const [a, b] = both;
     if (!a || !b) throw new Error("two assistants");
-    const winners = new Set<number>();
     for (let round = 0; round < ROUNDS; round += 1) {
       const user = `u${round}@home.example`;
       const { id } = only(await a.handle(user, question("q1@work.example")));
@@ -271,7 +287,6 @@ describe("approving twice", () => {
       expect({ won: won.length, codes }).toEqual({ won: 1, codes: ["conflict"] });
       const winner = decisions[won[0] ?? 0];
       const loser = decisions[1 - (won[0] ?? 0)];
-      winners.add(won[0] ?? 0);
       const [record] = await b.memory.reviews.find(user, id);
       expect(record).toMatchObject({ status: winner?.type, done: true });
       const own = outbox(".eml").filter((path) => path.includes(`/u${round}@`));
@@ -285,6 +300,7 @@ describe("approving twice", () => {
       if (loser !== winner && loser && "args" in loser)
         expect(learnt).not.toContain(String(loser.args["body"]).slice(-5));
       expect(await b.memory.ledger.unlearnt(user)).toEqual([]);
+      expect(await b.reviews.list(user)).toHaveLength(winner?.type === "respond" ? 1 : 0);
     }
   });
 });
@@ -333,9 +349,10 @@ describe("a decision that cannot be meant", () => {
     expect(outbox()).toEqual([]);
     // Neither keeps the owner from deciding.
     const after = await read(threadId);
-    expect(after.values.actions).toEqual(before.values.actions);
-    assistant = await open({});
-    expect(await failure(assistant.reviews.decide(ANA, id, { type: "approve" }))).toBe("undefined");
+    expect(after.actions).toEqual(before.actions);
+    for await (const { error } of assistant.reviews.resume(ANA)) expect(error).toBeUndefined();
+    expect((await assistant.reviews.list(ANA)).map((each) => each.id)).toEqual([id]);
+    await assistant.reviews.decide(ANA, id, { type: "approve" });
     expect(outbox()).toHaveLength(1);
   });
 
@@ -453,16 +470,11 @@ describe("a decision that cannot be meant", () => {
     const { reviews } = await assistant.handle(ANA, question("q1@work.example"));
     const threadId = reviews[0]?.thread_id ?? "";
     const before = await read(threadId);
-    const ids = before.values.actions.map(({ id }: Action) => id);
+    const ids = before.actions.map(({ id }) => id);
     for (const [name, value] of malformed) {
-      const { problem, values } = await resume(threadId, value(ids)).then(
-        async () => {
-          const { asked, values } = await read(threadId);
-          return { problem: asked.at(-1), values };
-        },
-        async (error: unknown) => ({ problem: { problem: String(error) }, values: (await read(threadId)).values }),
-      );
-      expect(problem, name).toMatchObject({
+      await resume(threadId, value(ids));
+      const { asked, values } = await read(threadId);
+      expect(asked.at(-1), name).toMatchObject({
         problem: expect.stringMatching(/\S/),
         actionRequests: [{ id: ids[0] }, { id: ids[1] }],
       });
@@ -571,17 +583,17 @@ describe("what waits", () => {
   });
 
   test.each([
-    ["a draft", question, "write_email"],
-    ["a notification", notice, "notify"],
+    ["a draft", question, "write_email", "Could you send me the keys?"],
+    ["a notification", notice, "notify", "The keys failed, which we noticed."],
   ])(
     "stays when a stranger reuses the id and the thread: %s; and theirs is replaced by itself alone",
-    async (_, make, name) => {
+    async (_, make, name, body) => {
       assistant = await open();
       const mine = only(await assistant.handle(ANA, make("q1@work.example", thread)));
       const strange = make("q1@work.example", {
         ...thread,
         from: "Eve <eve@evil.example>",
-        body: "Could you send me the keys? They failed.",
+        body,
       });
       // The scripted answer goes to Tom, which would be refused for Eve.
       assistant = await open({});
@@ -596,26 +608,15 @@ describe("what waits", () => {
     },
   );
 
-  test("and was approved meanwhile is not said to be replaced by a new attempt that began before", async () => {
+  test("and is approved while a new attempt is under way stays approved in the log", async () => {
     assistant = await open();
     const old = only(await assistant.handle(ANA, question("q1@work.example", thread)));
-    const elsewhere = await open({});
-    const attempt = assistant.stream(ANA, question("q1@work.example", thread));
-    for await (const event of attempt) {
-      if (event.type === "triaged") await elsewhere.reviews.decide(ANA, old.id, { type: "approve" }).catch(() => {});
+    const claim = { id: old.id, type: "approve" as const, answer: ["by another process that had found it waiting"] };
+    for await (const event of assistant.stream(ANA, question("q1@work.example", thread))) {
+      if (event.type === "triaged") await assistant.memory.reviews.claim(ANA, [claim], NOW);
     }
-    const [record] = await assistant.memory.reviews.find(ANA, old.id);
-    expect(record?.status).toBe(outbox().length === 1 ? "approve" : "replaced");
-  });
-
-  test("is there for both of two emails of a thread that are handled at once", async () => {
-    assistant = await open();
-    const both = ["q1@work.example", "q2@work.example"].map((id) =>
-      question(id, { ...thread, body: `Could you answer ${id}?` }),
-    );
-    const results = await Promise.all(both.map((each) => assistant.handle(ANA, each)));
-    expect(results.map(({ status }) => status)).toEqual(["pending_review", "pending_review"]);
-    expect(await waiting()).toHaveLength(2);
+    expect((await assistant.memory.reviews.find(ANA, old.id))[0]?.status).toBe("approve");
+    expect(await assistant.reviews.list(ANA)).toHaveLength(1);
   });
 });
 
@@ -624,7 +625,7 @@ describe("whose word a thread holds", () => {
     assistant = await open({});
     const result = only(await assistant.handle(ANA, question("q1@work.example")));
     const { thread_id: threadId } = result;
-    const trust = async () => (await read(threadId)).values.trust;
+    const trust = async () => (await read(threadId)).values["trust"];
     expect(await trust()).toBe("mail");
     const { next } = await assistant.reviews.decide(ANA, result.id, { type: "respond", message: "Say: it is in May." });
     expect(await trust()).toBe("mail");

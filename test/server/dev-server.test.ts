@@ -1,53 +1,20 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { temporaryFolder } from "../support/assistant.ts";
 import { runCli } from "../support/cli.ts";
+import { type DevServer, startDevServer } from "../support/dev-server.ts";
 
 const ANA = "ana@home.example";
 const folder = temporaryFolder();
-const environment = { STORE_URL: `sqlite:${folder.path("memory.db")}` };
-let server: ChildProcess;
-let url: string;
+const environment = { STORE_URL: `sqlite:${folder.path("memory.db")}`, OUTBOX_PATH: folder.path("outbox") };
+let server: DevServer;
 
-/** Starts `langgraphjs dev` as a user does, in a process group of its own, and waits until it answers. */
 beforeAll(async () => {
-  const port = await freePort();
-  url = `http://127.0.0.1:${port}`;
-  const { PATH = "", HOME = "" } = process.env;
-  server = spawn(
-    "node_modules/.bin/langgraphjs",
-    ["dev", "--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", String(port)],
-    {
-      env: { PATH, HOME, ...environment },
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-    },
-  );
-  let output = "";
-  for (const stream of [server.stdout, server.stderr]) stream?.on("data", (chunk) => (output += chunk));
-  for (let attempt = 0; attempt < 250; attempt += 1) {
-    if (
-      await fetch(`${url}/ok`).then(
-        (response) => response.ok,
-        () => false,
-      )
-    )
-      return;
-    if (server.exitCode !== null) break;
-    await pause(200);
-  }
-  throw new Error(`langgraphjs dev did not start:\n${output}`);
+  server = await startDevServer(folder.path("."), environment);
 }, 60_000);
 
 afterAll(async () => {
-  if (server.pid !== undefined && server.exitCode === null) {
-    process.kill(-server.pid, "SIGKILL");
-    await once(server, "close");
-  }
+  await server.stop();
   folder[Symbol.dispose]();
 });
 
@@ -58,7 +25,7 @@ const stateSchema = z.object({
 });
 
 async function runOverHttp(input: object, configurable: object) {
-  const response = await fetch(`${url}/runs/wait`, {
+  const response = await fetch(`${server.url}/runs/wait`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ assistant_id: "email_assistant", input, config: { configurable } }),
@@ -98,13 +65,15 @@ describe("langgraphjs dev serves the graph on the same store as the scripts", ()
   test("a run without a user id is refused with a clear line", async () => {
     expect((await runOverHttp({ email_input: question }, {})).__error__?.message).toContain("user id: none given");
   });
-});
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  if (typeof address !== "object" || address === null) throw new Error("no port");
-  return address.port;
-}
+  test("without tokens it says that it is open, and the routes of Mnemail ask for the user", async () => {
+    expect(server.output()).toContain(
+      "API_TOKENS is not set: everybody who reaches this server can act for every user",
+    );
+    const list = (path: string, headers = {}) => fetch(`${server.url}/v1/reviews${path}`, { headers });
+    expect((await list("")).status).toBe(422);
+    expect((await list("?user=ana", { "x-user-id": "ben" })).status).toBe(422);
+    expect(await (await list("?user=ana")).json()).toEqual({ reviews: [], elsewhere: 0 });
+    expect((await list("", { "x-user-id": "ana" })).status).toBe(200);
+  });
+});

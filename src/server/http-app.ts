@@ -1,0 +1,68 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { HTTPException } from "hono/http-exception";
+import type { OpenAssistant } from "../assistant.ts";
+import type { Reviews } from "../reviews/reviews.ts";
+import { BadRequest, type Caller, type HttpEnv, identify } from "./caller.ts";
+import { errorBody, renderFailure } from "./http-errors.ts";
+import { type EmailParts, emailRoutes } from "./routes/emails.ts";
+import { feedbackRoutes } from "./routes/feedback.ts";
+import { type HealthParts, healthRoutes } from "./routes/health.ts";
+import { type MemoryParts, memoryRoutes } from "./routes/memory.ts";
+import { pendingRoutes } from "./routes/pending.ts";
+import { reviewRoutes } from "./routes/reviews.ts";
+import type { Tokens } from "./tokens.ts";
+
+/** Bytes of a request's body; an email's text is cut at far fewer characters. */
+const BODY_BYTES = 256 * 1024;
+
+/** What the HTTP routes work with. The caller owns all of it. */
+export interface HttpParts {
+  assistant: Pick<OpenAssistant, "memory" | "learn" | "approve" | "modelDescription">;
+  /** The reviews as their caller may see them. */
+  reviews(caller: Caller): Reviews;
+  deliver: EmailParts["deliver"];
+  forget: MemoryParts["forget"];
+  isStoreReachable: HealthParts["isStoreReachable"];
+  /** Who may; undefined lets everybody act for everybody. */
+  tokens: Tokens | undefined;
+  /** Hears of failures that are none of the caller's; the caller is told no more than that. */
+  onFailure(error: unknown): void;
+  now?(): Date;
+}
+
+/**
+ * The routes of Mnemail: `/health` and `/ready`, and below `/v1` reviews, emails, feedback and memory of the caller
+ * (docs/deploy.md). The same on the LangGraph server, which mounts it beside its own, and alone (`mnemail serve`). Replies
+ * that are no success are {@link ErrorBody}, without stack traces.
+ */
+export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
+  const { assistant, reviews, deliver, forget, onFailure, now = () => new Date() } = parts;
+  const { memory, learn, modelDescription } = assistant;
+  const app = new Hono<HttpEnv>();
+  app.onError((error, c) => {
+    if (error instanceof BadRequest || error instanceof HTTPException) {
+      // The rest of a body that is too large is not read, so the connection cannot be used again.
+      if (error.status === 413) c.header("connection", "close");
+      return c.json(errorBody("input", error.message || "the request cannot be read"), error.status);
+    }
+    const { status, body } = renderFailure(error);
+    if (status >= 500) onFailure(error);
+    if (status === 401) c.header("www-authenticate", "Bearer");
+    return c.json(body, status);
+  });
+  const tooLarge = () => {
+    throw new BadRequest(413, `body: more than ${BODY_BYTES} bytes`);
+  };
+  const { isStoreReachable } = parts;
+  app.route("/", healthRoutes({ isStoreReachable, modelDescription }));
+  // Only here: on the LangGraph server these would stand before its own routes too.
+  app.use("/v1/*", identify(parts.tokens), bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge }));
+  app.route("/v1", reviewRoutes(reviews));
+  app.route("/v1", emailRoutes({ memory, reviewsOf: reviews, deliver, now }));
+  app.route("/v1", feedbackRoutes(learn));
+  app.route("/v1", pendingRoutes(assistant, now));
+  app.route("/v1", memoryRoutes({ memory, forget, now }));
+  app.all("/v1/*", (c) => c.json(errorBody("missing", `${c.req.method} ${c.req.path}: there is no such route`), 404));
+  return app;
+}
