@@ -109,16 +109,26 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
     const outbox = logged(options.outbox ?? createFileOutbox({ folder, calendarPath }), log);
     const memory = new Memory(store, prompts, warn);
     const learning = { memory, models, prompts, decider: createDecider({ models, prompts }), now };
-    const queue = createExtractionQueue((userId, isDue) => extractWaiting(userId, learning, isDue), warn);
+    const queue = createExtractionQueue(async function* (userId, isDue) {
+      for await (const extracted of extractWaiting(userId, learning, isDue)) {
+        const { found, usage, error } = extracted;
+        log.event("extraction.done", { user: userId, emails: 1, found, failed: error === undefined ? 0 : 1, usage });
+        yield extracted;
+      }
+    }, warn);
     // Closed before what it works with.
     use({ [Symbol.asyncDispose]: () => queue.stop() });
     const extractInBackground = config.memoryExtraction ? queue.start : () => {};
     const teach = (userId: string, feedback: Feedback, onProgress?: LearningParts["onProgress"]) =>
       metered(async (usage) => {
-        const outcome = await learn(userId, feedback, { ...learning, onProgress });
+        const about = { user: userId, ...(feedback.email_id === undefined ? {} : { email: feedback.email_id }) };
+        const outcome = await learn(userId, feedback, { ...learning, onProgress }).catch((error: unknown) => {
+          log.event("learn.failed", { ...about, error });
+          throw error;
+        });
         const what = { kind: feedback.kind, changes: outcome.receipt.changes.length, usage: usage() };
         const done = outcome.repeated ? "repeated" : "done";
-        log.event("learn.done", { user: userId, email: feedback.email_id, outcome: done, ...what });
+        log.event("learn.done", { ...about, outcome: done, ...what });
         return { ...outcome, usage: usage() };
       });
     const graph = createEmailAssistant({

@@ -52,8 +52,6 @@ export interface LogEvents {
   };
   "learn.failed": About & { error: unknown; text?: Texts };
   "extraction.done": { user?: string; emails: number; found: number; failed: number; usage: Usage };
-  "model.failed": { user?: string; error: unknown };
-  "store.failed": { user?: string; error: unknown };
   /** `route` is the pattern that matched, such as `/reviews/:id`, never the path. */
   "http.request": { method: Word<"method">; route: `/${string}`; status: number; ms: number; user?: string };
   "http.failed": { method: Word<"method">; route: `/${string}`; error: unknown; user?: string };
@@ -61,6 +59,9 @@ export interface LogEvents {
 
 /** What others wrote, by what it is: subject, from, body, draft, feedback. */
 type Texts = Readonly<Record<string, string>>;
+
+/** The methods of HTTP that requests are logged by. */
+export const HTTP_METHODS = WORDS.method;
 
 /** The name of an event. */
 export type LogEventName = keyof LogEvents;
@@ -73,8 +74,6 @@ const LEVELS: Record<LogEventName, Exclude<LogLevel, "silent">> = {
   "learn.done": "info",
   "learn.failed": "warn",
   "extraction.done": "info",
-  "model.failed": "warn",
-  "store.failed": "error",
   "http.request": "info",
   "http.failed": "error",
 };

@@ -63,12 +63,12 @@ describe("a line of the log", () => {
       const { log, lines } = openKept({ level });
       log.event("email.handled", { ...handled, usage });
       log.event("email.failed", { ...handled, error: new Error("x") });
-      log.event("store.failed", { error: new Error("x") });
+      log.event("http.failed", { method: "GET", route: "/x", error: new Error("x") });
       return lines.map((line) => parse(line)["event"]);
     };
-    expect(events("info")).toEqual(["email.handled", "email.failed", "store.failed"]);
-    expect(events("warn")).toEqual(["email.failed", "store.failed"]);
-    expect(events("error")).toEqual(["store.failed"]);
+    expect(events("info")).toEqual(["email.handled", "email.failed", "http.failed"]);
+    expect(events("warn")).toEqual(["email.failed", "http.failed"]);
+    expect(events("error")).toEqual(["http.failed"]);
     expect(events("silent")).toEqual([]);
   });
 });
@@ -76,7 +76,7 @@ describe("a line of the log", () => {
 describe("an error in the log", () => {
   const logged = (error: unknown) => {
     const { log, lines } = openKept();
-    log.event("model.failed", { error });
+    log.event("learn.failed", { user: "u", error });
     return z.record(z.string(), z.unknown()).parse(parse(lines[0])["error"]);
   };
 
@@ -135,10 +135,8 @@ const EVENTS: { [Name in keyof LogEvents]: (said: string) => LogEvents[Name] } =
   "learn.done": (said) => ({ user: said, kind: "text", outcome: "done", changes: 1, usage, text: { said } }),
   "learn.failed": (said) => ({ user: said, error: quoting("limit", said), text: { [said]: said } }),
   "extraction.done": (said) => ({ user: said, emails: 1, found: 0, failed: 1, usage }),
-  "model.failed": (said) => ({ user: said, error: quoting("model", said) }),
-  "store.failed": (said) => ({ user: said, error: caused(said) }),
   "http.request": (said) => ({ user: said, method: "GET", route: "/memory/:user", status: 200, ms: 1 }),
-  "http.failed": (said) => ({ user: said, method: "GET", route: "/memory/:user", error: new Error(said) }),
+  "http.failed": (said) => ({ user: said, method: "GET", route: "/memory/:user", error: caused(said) }),
 };
 
 function quoting(code: "model" | "limit", said: string): MnemailError {
@@ -224,7 +222,7 @@ describe("whatever goes through it", () => {
     endless["self"] = endless;
     const odd = [endless, new MessageChannel().port1, Object.create(null), 1n, Symbol("x"), undefined, null];
     for (const error of odd) {
-      Reflect.apply(log.event, log, ["model.failed", { user: "u", error, text: error }]);
+      Reflect.apply(log.event, log, ["learn.failed", { user: "u", error, text: error }]);
     }
     expect(lines).toHaveLength(odd.length);
   });
@@ -242,5 +240,7 @@ test("the settings decide, and what they leave open is up to who opens the log",
     ...{ level: "debug", format: "pretty", text: true },
   });
   expect(() => load({ LOG_LEVEL: "loud" })).toThrow(/LOG_LEVEL: saw "loud"; allowed: silent, error, warn, info, debug/);
-  expect(() => openLog(load({ LOG_LEVEL: "silent" }), "info").event("store.failed", { error: 1 })).not.toThrow();
+  expect(() =>
+    openLog(load({ LOG_LEVEL: "silent" }), "info").event("http.failed", { method: "GET", route: "/x", error: 1 }),
+  ).not.toThrow();
 });

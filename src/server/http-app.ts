@@ -1,7 +1,9 @@
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
+import { routePath } from "hono/route";
 import type { OpenAssistant } from "../assistant.ts";
+import { HTTP_METHODS, type Log, SILENT } from "../log.ts";
 import type { Reviews } from "../reviews/reviews.ts";
 import { BadRequest, type Caller, type HttpEnv, identify } from "./caller.ts";
 import { errorBody, renderFailure } from "./http-errors.ts";
@@ -29,6 +31,8 @@ export interface HttpParts {
   /** Hears of failures that are none of the caller's; the caller is told no more than that. */
   onFailure(error: unknown): void;
   now?(): Date;
+  /** Told of each request below `/v1`, by the pattern of its route. */
+  log?: Log;
 }
 
 /**
@@ -37,7 +41,7 @@ export interface HttpParts {
  * that are no success are {@link ErrorBody}, without stack traces.
  */
 export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
-  const { assistant, reviews, deliver, forget, onFailure, now = () => new Date() } = parts;
+  const { assistant, reviews, deliver, forget, onFailure, now = () => new Date(), log = SILENT } = parts;
   const { memory, learn, modelDescription } = assistant;
   const app = new Hono<HttpEnv>();
   app.onError((error, c) => {
@@ -47,7 +51,10 @@ export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
       return c.json(errorBody("input", error.message || "the request cannot be read"), error.status);
     }
     const { status, body } = renderFailure(error);
-    if (status >= 500) onFailure(error);
+    if (status >= 500) {
+      onFailure(error);
+      log.event("http.failed", { ...requestOf(c), error });
+    }
     if (status === 401) c.header("www-authenticate", "Bearer");
     return c.json(body, status);
   });
@@ -56,6 +63,13 @@ export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
   };
   const { isStoreReachable } = parts;
   app.route("/", healthRoutes({ isStoreReachable, modelDescription }));
+  app.use("/v1/*", async (c, next) => {
+    const started = performance.now();
+    await next();
+    const user = c.get("caller")?.userId;
+    const what = { status: c.res.status, ms: Math.round(performance.now() - started) };
+    log.event("http.request", { ...requestOf(c), ...what, ...(user === undefined ? {} : { user }) });
+  });
   // Only here: on the LangGraph server these would stand before its own routes too.
   app.use("/v1/*", identify(parts.tokens), bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge }));
   app.route("/v1", reviewRoutes(reviews));
@@ -65,4 +79,10 @@ export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
   app.route("/v1", memoryRoutes({ memory, forget, now }));
   app.all("/v1/*", (c) => c.json(errorBody("missing", `${c.req.method} ${c.req.path}: there is no such route`), 404));
   return app;
+}
+
+/** A request as the log tells it: the pattern of its route, never its path. */
+function requestOf(c: Context<HttpEnv>) {
+  const method = HTTP_METHODS.find((each) => each === c.req.method) ?? "OPTIONS";
+  return { method, route: `/${routePath(c, -1).slice(1)}` as const };
 }

@@ -44,6 +44,7 @@ export async function openServer(
     return each;
   };
   try {
+    const log = openLog(config, "info");
     const models = use(await openModels(config));
     const { embeddings, embeddingModel: model } = models;
     const index = embeddings ? { index: { embeddings, model } } : {};
@@ -86,6 +87,7 @@ export async function openServer(
               { confirm, time: new Date().toISOString() },
               { store, access, prompts, openThreads, client: runner.clientOf?.(caller) },
             ),
+          log,
           onFailure: (error) => warn(`a request failed: ${renderError(error)}`),
         }),
       [Symbol.asyncDispose]: close,

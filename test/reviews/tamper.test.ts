@@ -335,7 +335,7 @@ describe("an action that expired", () => {
 });
 
 describe("a decision that cannot be meant", () => {
-  test("of another user finds nothing, and the thread is not theirs to resume or to run", async () => {
+  test("of another user finds nothing, and the thread is not theirs to resume", async () => {
     assistant = await open();
     const { id, thread_id: threadId } = only(await assistant.handle(ANA, question("q1@work.example")));
     const before = await read(threadId);
@@ -343,17 +343,27 @@ describe("a decision that cannot be meant", () => {
     expect(await failure(assistant.reviews.find(BEN, id))).toBe("missing");
     expect(await assistant.reviews.list(BEN)).toEqual([]);
     expect(await failure(resume(threadId, { decisions: [{ type: "approve", id }] }, BEN))).toBe("forbidden");
-    expect(await failure(assistant.graph.invoke({ email_input: { ...question("q2") } }, at(threadId, BEN)))).toBe(
-      "forbidden",
-    );
     expect(outbox()).toEqual([]);
-    // Neither keeps the owner from deciding.
-    const after = await read(threadId);
-    expect(after.actions).toEqual(before.actions);
-    for await (const { error } of assistant.reviews.resume(ANA)) expect(error).toBeUndefined();
-    expect((await assistant.reviews.list(ANA)).map((each) => each.id)).toEqual([id]);
+    // Nor does it keep the owner from deciding.
+    expect((await read(threadId)).values).toEqual(before.values);
+    await assistant.reviews.decide(ANA, id, { type: "reject" });
+    expect(outbox()).toEqual([]);
+    expect((await assistant.memory.reviews.find(ANA, id))[0]?.status).toBe("reject");
+  });
+
+  test("nor is what waits lost to a run that is refused: no email, or the wrong user's", async () => {
+    assistant = await open();
+    const { id, thread_id: threadId } = only(await assistant.handle(ANA, question("q1@work.example")));
+    for (const [input, userId] of [
+      [{ email_input: {} }, ANA],
+      [{ email_input: { ...question("q2") } }, BEN],
+    ] as const) {
+      await expect(assistant.graph.invoke(input, at(threadId, userId))).rejects.toThrow(MnemailError);
+      for await (const { error } of assistant.reviews.resume(ANA)) expect(error).toBeUndefined();
+      expect((await assistant.reviews.list(ANA)).map((each) => each.id)).toEqual([id]);
+    }
     await assistant.reviews.decide(ANA, id, { type: "approve" });
-    expect(outbox()).toHaveLength(1);
+    expect(outbox(".eml")).toHaveLength(1);
   });
 
   test("about an action that is gone or was never there is refused", async () => {
