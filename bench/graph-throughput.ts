@@ -61,32 +61,35 @@ export async function measureThroughput(
     begun += 1;
     return contender.handle(user, anew(sample, FIRST + begun), sample.id);
   };
-  const reports: ThroughputReport[] = [];
-  for (const delayMs of [0, SLOW_MS]) {
-    traffic.delayBy(delayMs);
-    const report: ThroughputReport = { delayMs, ours: [], bare: [] };
-    for (const parallel of PARALLEL) {
-      note(`${parallel} at once, the model takes ${delayMs} ms more`);
-      const found = { ours: [] as Throughput[], bare: [] as Throughput[] };
-      for (let run = 0; run < runs; run += 1) {
-        const order = [
-          { name: "ours" as const, contender: ours },
-          { name: "bare" as const, contender: bare },
-        ];
-        if (run % 2 === 1) order.reverse();
-        for (const { name, contender } of order) {
-          // Each run begins with the same email.
-          begun = Math.ceil(begun / week.length) * week.length;
-          found[name].push(await runOnce(() => next(contender), parallel, emails[parallel]));
-        }
+  const cells = [0, SLOW_MS].flatMap((delayMs) =>
+    PARALLEL.map((parallel) => ({ delayMs, parallel, ours: [] as Throughput[], bare: [] as Throughput[] })),
+  );
+  // All of them before the next run of each, so that a busy moment of the machine does not meet one alone.
+  for (let run = 0; run < runs; run += 1) {
+    for (const { delayMs, parallel, ...found } of cells) {
+      note(`run ${run + 1} of ${runs}: ${parallel} at once, a request takes ${delayMs} ms more`);
+      traffic.delayBy(delayMs);
+      const order = [
+        { taken: found.ours, contender: ours },
+        { taken: found.bare, contender: bare },
+      ];
+      if (run % 2 === 1) order.reverse();
+      for (const { taken, contender } of order) {
+        // Each begins with the same email.
+        begun = Math.ceil(begun / week.length) * week.length;
+        taken.push(await runOnce(() => next(contender), parallel, emails[parallel]));
       }
-      report.ours.push(medianOf(parallel, found.ours));
-      report.bare.push(medianOf(parallel, found.bare));
     }
-    reports.push(report);
   }
   traffic.delayBy(0);
-  return reports;
+  return [0, SLOW_MS].map((delayMs) => {
+    const own = cells.filter((cell) => cell.delayMs === delayMs);
+    return {
+      delayMs,
+      ours: own.map((cell) => medianOf(cell.parallel, cell.ours)),
+      bare: own.map((cell) => medianOf(cell.parallel, cell.bare)),
+    };
+  });
 }
 
 async function runOnce(

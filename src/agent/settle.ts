@@ -173,7 +173,7 @@ export async function teach(
     const events = eventsOf(state.actions.filter((each) => each.email.id === email.id));
     const drafts = own.filter(({ action }) => action.name === "write_email").map(({ args }) => draftSchema.parse(args));
     const decision = { label: label ?? "notify", draft: drafts[0] ?? null, events, at };
-    await memory.recordAnswer(userId, email, decision, own.map(renderDone).join(", "));
+    await memory.recordAnswer(userId, email, decision, own.map(renderDone).join(" and "));
   }
   await memory.reviews.finish(
     userId,

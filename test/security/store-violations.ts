@@ -95,6 +95,8 @@ function judge(kind: string, { key, was, is }: Changed, userId: string, happened
       return was === undefined && isHandled ? [] : ["that of another email changed"];
     case "costs":
       return was === undefined && isTextless(is) ? [] : ["a cost changed, or holds more than numbers"];
+    case "reviews":
+      return was === undefined && isWaiting(is) ? [] : ["a review was decided by nobody, or holds more than it needs"];
     case "pending":
       return judgePending(key, was, is, happened);
     case "collection":
@@ -120,6 +122,13 @@ function judge(kind: string, { key, was, is }: Changed, userId: string, happened
     default:
       return ["nothing of the kind was to change"];
   }
+}
+
+/** Whether a review waits, and holds hashes and times alone. */
+function isWaiting(review: unknown): boolean {
+  const thread_id = z.string().regex(/^[0-9a-f-]{36}$/);
+  const shape = { thread_id, on_server: z.boolean(), at: z.iso.datetime(), expires_at: z.iso.datetime() };
+  return z.strictObject({ ...shape, status: z.literal("waiting") }).safeParse(review).success;
 }
 
 /** Whether a cost is what code wrote: numbers, a time, names of ours and a hash. */

@@ -69,6 +69,8 @@ export interface Session extends AsyncDisposable {
   assistant: OpenAssistant;
   store: MnemailStore;
   warnings: string[];
+  /** What was written to the outbox. */
+  written: string[];
   /** Everything in the store, of all users. */
   rows(): Promise<KeptRow[]>;
 }
@@ -92,7 +94,13 @@ export async function openSession(
     },
     directory: "/",
   });
+  const written: string[] = [];
+  const write = async (what: { key: string }) => {
+    written.push(what.key);
+    return { status: "written" as const, path: what.key };
+  };
   const assistant = await modules.openAssistant(config, {
+    outbox: { writeEmail: write, addEvent: write },
     warn: (line) => warnings.push(line),
     now: () => new Date(AT),
   });
@@ -102,6 +110,7 @@ export async function openSession(
     assistant,
     store,
     warnings,
+    written,
     async rows() {
       const all: KeptRow[] = [];
       for await (const page of store.pages([[]])) all.push(...page);
@@ -112,9 +121,10 @@ export async function openSession(
 }
 
 /** Handles an email and all that follows from it in the background. @throws Error when it fails. */
-export async function handleWhole({ assistant, warnings }: Session, userId: string, email: Email) {
+export async function handleWhole({ assistant, warnings, written }: Session, userId: string, email: Email) {
   const result = await assistant.handle(userId, email);
-  if (result.status !== "done") throw new Error(`${email.id} is not done: ${result.error}`);
+  if (written.length > 0) throw new Error(`${email.id} sent ${written.join(", ")} without approval`);
+  if (result.status === "failed") throw new Error(`${email.id} is not done: ${result.error}`);
   const { failed } = await assistant.extracted();
   if (failed > 0) throw new Error(`extraction failed: ${warnings.join("\n")}`);
   return result;
