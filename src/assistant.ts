@@ -143,7 +143,7 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
         const outcome = await learn(userId, feedback, { ...learning, onProgress }, { dryRun: true });
         return { ...outcome, usage: usage() };
       });
-    const graphThreads = threads ? localThreads(graph, threads) : NO_THREADS;
+    const graphThreads = threads ? localThreads(graph, threads, memory.reviews.leases) : NO_THREADS;
     const handling = { graph, hasThreads: threads !== undefined, now, memory, model: models.chat.model, log };
     return {
       graph,

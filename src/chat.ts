@@ -83,7 +83,7 @@ export async function openChat(
     const mail = createEmailAssistant({ store, models, checkpointer, prompts, now, warn });
     const learning = { memory, models, prompts, decider: createDecider({ models, prompts }), now };
     const reviews = openReviews({
-      ...{ memory, threads: localThreads(mail, threads), now },
+      ...{ memory, threads: localThreads(mail, threads, memory.reviews.leases), now },
       rehearse: (userId, feedback) => learn(userId, feedback, learning, { dryRun: true }),
     });
     const graph = createChatAssistant({

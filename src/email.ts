@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { domainToASCII, domainToUnicode } from "node:url";
 import { addressParser } from "postal-mime";
 import { z } from "zod";
 
@@ -201,9 +202,36 @@ export function senderAddress(email: Pick<Email, "from">): string {
   return addressList(email.from)[0] ?? email.from.toLowerCase();
 }
 
-// Control and format characters (zero-width, bidirectional, tag characters) except white space: they can hide
-// text from a person that a model still reads.
-const INVISIBLE = /(?![\t\n\v\f\r\u0085])[\p{Cc}\p{Cf}]/gu;
+/** RFC 5321 §4.5.3.1 and erratum 1690 of RFC 3696: octets of an address, of its local part and of a label of its domain. */
+const OCTETS = { address: 254, local: 64, label: 63 };
+const ATOM = /^(?:[!#$%&'*+/=?^_`{|}~-]|[\p{L}\p{Nd}][\p{Mn}\p{Mc}]*)+$/u;
+const LABEL = /^(?!-)(?:-|[\p{L}\p{Nd}][\p{Mn}\p{Mc}]*)+(?<!-)$/u;
+
+/**
+ * Whether an address can be written to: the one place that decides it. It is a dot-atom (RFC 5322 §3.2.3) or its like of
+ * letters and digits of any script (RFC 6532), an at sign and a domain name: nothing that any program could read as a
+ * second address, a comment, a quote or an encoded word, nothing invisible, nothing that normalization (NFKC) makes
+ * another. The names of domains are those that IDNA turns into ASCII and back unchanged.
+ */
+export function isPlainAddress(address: string): boolean {
+  if (address.length > OCTETS.address || address.includes("=?")) return false;
+  if (cleanText(address) !== address || address.normalize("NFKC") !== address) return false;
+  const [local = "", domain = "", ...others] = address.split("@");
+  if (others.length > 0 || Buffer.byteLength(local) > OCTETS.local) return false;
+  if (!local.split(".").every((atom) => ATOM.test(atom))) return false;
+  if (!domain.split(".").every((label) => LABEL.test(label))) return false;
+  const [ascii, name] = [domainToASCII(domain), domain.toLowerCase()];
+  const isShort = Buffer.byteLength(local) + 1 + Math.max(ascii.length, Buffer.byteLength(domain)) <= OCTETS.address;
+  if (!isShort || ascii.split(".").some((label) => label === "" || label.length > OCTETS.label)) return false;
+  return ascii === name || domainToUnicode(ascii) === name;
+}
+
+// What can hide text from a person that a model or a program still reads: control and format characters (zero-width,
+// bidirectional, tag characters) except white space, all else that Unicode has drawn as nothing by default (variation
+// selectors, fillers), and the blank signs of Braille, music, hieroglyphs and Khitan. Joiners are format characters. What
+// stays are the selectors right after an emoji, and within a keycap: they choose how it looks, once.
+const INVISIBLE =
+  /(?![\t\n\v\f\r\u0085]|(?<=\p{ExtPict})[\ufe0e-\ufe0f]|(?<=[0-9#*])\ufe0f(?=\u20e3))[\p{Cc}\p{Cf}\p{DI}\u2800\u{1d159}\u{13441}\u{13442}\u{16fe4}]/gu;
 const LINE_BREAK = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
 /** Splits text at every line break that a model or a terminal may honour. */
 export function splitLines(text: string): string[] {
@@ -215,9 +243,12 @@ export function oneLine(text: string): string {
   return text.replace(/[\s\u0085]+/g, " ").trim();
 }
 
-/** Makes a stranger's text harmless to show: well-formed Unicode, no invisible or control characters. */
+/**
+ * Makes a stranger's text harmless to show: well-formed Unicode, no invisible or control characters; the blank of Braille,
+ * which parts words, becomes a space. Doing it twice is doing it once.
+ */
 export function cleanText(text: string): string {
-  return text.toWellFormed().replace(INVISIBLE, "");
+  return text.toWellFormed().replace(INVISIBLE, (character) => (character === "\u2800" ? " " : ""));
 }
 
 /**

@@ -18,6 +18,7 @@ import {
 } from "./memory/records.ts";
 import { metered, type Usage } from "./meter.ts";
 import { type PendingReview, pendingReviews } from "./reviews/pending-reviews.ts";
+import { threadState } from "./reviews/threads.ts";
 
 /**
  * What became of one email. `id` is what feedback takes: the email's, with a suffix where the user has another email
@@ -38,6 +39,8 @@ export interface EmailResult {
   error?: string;
   code?: ErrorCode;
 }
+
+type State = typeof AssistantState.State;
 
 /** What one tells of an email while it is handled; the last is `done`. */
 export type AssistantEvent =
@@ -66,15 +69,9 @@ export function handle(
   return metered(async (usage) => {
     const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [], reviews: [] };
     try {
-      const threadId = threadIdFor(userId, email);
-      const run = { configurable: { user_id: userId, thread_id: threadId }, durability: "sync" as const };
-      const steps = await graph.stream({ email_input: { ...email } }, { ...run, streamMode: ["updates", "values"] });
-      let state: typeof AssistantState.State | undefined;
-      for await (const step of steps) {
-        // A run that waits ends with a chunk of the interrupt alone.
-        if (step[0] === "values") state = { ...state, ...step[1] };
-        else for (const event of eventsOf(step[1])) tell(event);
-      }
+      const { threadId, state } = await inThread(userId, email, { graph, hasThreads, memory }, (at) =>
+        runGraph(graph, email, at, tell),
+      );
       if (!state) throw new MnemailError("input", `${email.id}: the run ended without a state`);
       const { label, reason, draft, events, memories } = state;
       const id = state.email?.id ?? email.id;
@@ -93,6 +90,61 @@ export function handle(
     }
   });
 }
+
+interface RunConfig {
+  configurable: { user_id: string; thread_id: string };
+}
+
+async function runGraph(
+  graph: EmailAssistant,
+  email: Email,
+  at: RunConfig,
+  tell: (event: AssistantEvent) => void,
+): Promise<State | undefined> {
+  const run = { ...at, durability: "sync" as const, streamMode: ["updates" as const, "values" as const] };
+  let state: State | undefined;
+  for await (const [mode, step] of await graph.stream({ email_input: { ...email } }, run)) {
+    // A run that waits ends with a chunk of the interrupt alone.
+    if (mode === "values") state = { ...state, ...step };
+    else for (const event of eventsOf(step)) tell(event);
+  }
+  return state;
+}
+
+/** Where the run of a thread stands that carries out what the user decided. */
+const CARRYING_OUT = ["review", "settle", "act", "learn"];
+
+/**
+ * Runs an email in the thread of its conversation, while nobody else is at work there. Where a run of another email, or one
+ * that carries out a decision, was cut off there, it is the next thread of the conversation: the other is still to be
+ * resumed.
+ */
+async function inThread(
+  userId: string,
+  email: Email,
+  { graph, hasThreads, memory }: Pick<Handling, "graph" | "hasThreads" | "memory">,
+  run: (at: RunConfig) => Promise<State | undefined>,
+): Promise<{ threadId: string; state: State | undefined }> {
+  for (let n = 0; ; n += 1) {
+    const threadId = threadIdFor(userId, email, n);
+    const at = { configurable: { user_id: userId, thread_id: threadId } };
+    if (!hasThreads) return { threadId, state: await run(at) };
+    const held = await memory.reviews.leases.hold(userId, threadId, async () => {
+      const { values, tasks } = await graph.getState(at);
+      const { isInterrupted, isUnfinished } = threadState(values, tasks);
+      const isAtWork = isUnfinished && !isInterrupted;
+      const isOther = cutOffSchema.safeParse(values).data?.email.id !== email.id;
+      const isDecided = tasks.some(({ name }) => CARRYING_OUT.includes(name));
+      if (isAtWork && (isOther || isDecided) && n < MOST_THREADS) return undefined;
+      return { state: await run(at) };
+    });
+    if (held) return { threadId, ...held };
+  }
+}
+
+/** Of one conversation; a hundred broken runs in it are left to `resume`. */
+const MOST_THREADS = 100;
+const cutOffSchema = z.object({ email: z.object({ id: z.string() }) });
 
 function codeOf(error: unknown): { code?: ErrorCode } {
   return error instanceof MnemailError ? { code: error.code } : {};

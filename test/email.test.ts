@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BODY_LIMIT, emailSchema, quoteUntrusted, renderEmail, senderAddress } from "../src/email.ts";
+import {
+  BODY_LIMIT,
+  cleanText,
+  emailSchema,
+  isPlainAddress,
+  quoteUntrusted,
+  renderEmail,
+  senderAddress,
+} from "../src/email.ts";
 
 const plain = { from: "Ada <ADA@example.com>", to: "bob@example.com", subject: "Hi", body: "Hello" };
 
@@ -116,5 +124,114 @@ describe("a stranger's text in a prompt", () => {
 
   test("an empty body is said to be empty", () => {
     expect(renderEmail(emailSchema.parse({ ...plain, body: " \n " }))).toContain("> (empty body)");
+  });
+});
+
+describe("invisible characters", () => {
+  test("are left out, wherever Unicode has them, and those that select another form of a letter", () => {
+    const hidden = [
+      0xfe00, 0xfe0e, 0xfe0f, 0xe0100, 0xe01ef, 0x3164, 0x115f, 0x1160, 0xffa0, 0x180b, 0x180d, 0x180f, 0x34f,
+    ];
+    const others = [0x17b4, 0x2065, 0xfff0, 0xe0fff, 0x1d159, 0x13441, 0x16fe4, 0xad, 0x200d, 0x2060, 0xe0041];
+    for (const code of [...hidden, ...others]) {
+      expect(cleanText(`a${String.fromCodePoint(code)}b`), code.toString(16)).toBe("ab");
+    }
+    expect(cleanText("⠓⠊\u2800⠞⠕")).toBe("⠓⠊ ⠞⠕");
+  });
+
+  test("stay where an emoji needs one to look as it does", () => {
+    for (const text of ["❤\ufe0f", "☎\ufe0e 7", "1\ufe0f\u20e3", "©\ufe0f", "naïve ﷺ क्ष 한국 עִבְרִית"])
+      expect(cleanText(text)).toBe(text);
+    expect(cleanText("❤\ufe0f\ufe0f\ufe0f 1\ufe0f2 ❤\u200b\ufe0f")).toBe("❤\ufe0f 12 ❤");
+    expect(cleanText("👩\u200d❤\ufe0f\u200d👩")).toBe("👩❤\ufe0f👩");
+  });
+
+  test("are left out at once: a second time changes nothing, and nothing that hides is left", () => {
+    const tokens = ["❤", "1", "\u20e3", "\ufe0f", "\ufe0e", "\u200b", "\u2800", "\u{e0100}", "\ud83d", "\udc69", "a"];
+    const texts = fc.oneof(
+      fc.array(fc.constantFrom(...tokens)).map((each) => each.join("")),
+      fc.string({ unit: "binary" }),
+    );
+    fc.assert(
+      fc.property(texts, (text) => {
+        const clean = cleanText(text);
+        expect(cleanText(clean)).toBe(clean);
+        const rest = clean.replace(/(\p{ExtPict})[\ufe0e-\ufe0f]/gu, "$1").replace(/\ufe0f\u20e3/g, "");
+        expect(rest).not.toMatch(/(?!\p{White_Space})[\p{Cf}\p{Cc}\p{DI}\u2800]/u);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("are left out of a megabyte in no time", () => {
+    const started = performance.now();
+    for (const part of ["\ufe0f", "❤\ufe0f", "1\ufe0f", "a\u{e0100}"]) cleanText(part.repeat(500_000));
+    expect(performance.now() - started).toBeLessThan(3_000);
+  });
+});
+
+describe("a plain address", () => {
+  test.each([
+    "ada@example.com",
+    "Ada.Lovelace+x@Example.com",
+    "o'neil_{a|b}~!#$%&*/?=^`@x",
+    "tøm@jõgeva.example",
+    "用户@例子.example",
+    "उदाहरण@उदाहरण.example",
+    "tom@xn--jgeva-dua.example",
+    `${"a".repeat(64)}@${"b".repeat(63)}.${"c".repeat(63)}.${"d".repeat(61)}`,
+  ])("is %s", (address) => {
+    expect(isPlainAddress(address)).toBe(true);
+  });
+
+  test.each([
+    ...["", "ada", "@x", "ada@", "a@b@c", ".a@x", "a.@x", "a..b@x", "a@x..y", "a@x.", "a@.x", "a@-x", "a@x-", "a@x_y"],
+    ...[
+      "a b@x",
+      "a@x y",
+      " a@x",
+      "a@x\n",
+      "a\t@x",
+      "a,b@x",
+      "a@x,b@y",
+      "a@x;b@y",
+      '"a"@x',
+      "(a)b@x",
+      "a@x(b)",
+      "<a@x>",
+    ],
+    ...[
+      "a:b@x",
+      "a\\b@x",
+      "a@[127.0.0.1]",
+      "a=?b@x",
+      "a\u200b@x",
+      "a\u202eb@x",
+      "a@x\ufe0f",
+      "1\ufe0f\u20e3@x",
+      "\u3164@x",
+    ],
+    ...[
+      "a\u00a0@x",
+      "a\u2028@x",
+      "\u0301a@x",
+      "e\u0301@x",
+      "ﬁ@x",
+      "a@Ｅvil.example",
+      "a@x。y",
+      "a，b@x",
+      "a＠x",
+      "😀@x",
+    ],
+    ...["a\ud800@x", "a@0x7f.1", "a@xn--a", "a\u200d@x", "a\u0000@x"],
+    `${"a".repeat(65)}@x`,
+    `${"ø".repeat(33)}@x`,
+    `a@${"b".repeat(64)}`,
+    `${"a".repeat(64)}@${"b".repeat(63)}.${"c".repeat(63)}.${"d".repeat(62)}`,
+    `a@${"x".repeat(10_000_000)}`,
+  ])("is not %j", (address) => {
+    expect(isPlainAddress(address)).toBe(false);
+    // The email can be read all the same.
+    expect(emailSchema.safeParse({ ...plain, from: `Ada <${address.slice(0, 1_000)}>, b@x` }).success).toBe(true);
   });
 });

@@ -27,6 +27,10 @@ export const actionSchema = z.object({
   reason: z.string(),
   /** In which the times of `args` are. */
   time_zone: z.string(),
+  /** Of the user's addresses the one that an answer or an invitation comes from; null where none is known. */
+  sender: z.string().nullable(),
+  /** How often it could not be done, and waits again. */
+  round: z.int(),
   /** Whether the user was asked: the review log has it. */
   asked: z.boolean(),
 });
@@ -45,21 +49,28 @@ export interface ActionPlace {
 }
 
 /** What an id stands for. */
-type Payload = Pick<Action, "call_id" | "attempt" | "name" | "args" | "email" | "time_zone">;
+type Payload = Pick<Action, "call_id" | "attempt" | "name" | "args" | "email" | "time_zone" | "sender" | "round">;
 
 /**
  * The id of an action: a hash of all that an approval of it approves. Another payload has another id, so that an answer
  * to this one cannot be taken for an answer to that.
  */
-export function actionId(
-  { call_id, attempt, name, args, email, time_zone }: Payload,
+export function actionId({ round, ...payload }: Payload, place: ActionPlace): string {
+  return hashText(canonicalJson([outboxKey(payload, place), round]), 32);
+}
+
+/** The key under which an action is written to the outbox, once however often it is tried: a hash of what is written. */
+export function outboxKey(
+  { call_id, attempt, name, args, email, time_zone, sender }: Omit<Payload, "round">,
   { userId, threadId }: ActionPlace,
 ): string {
-  return hashText(canonicalJson([userId, threadId, attempt, email.id, call_id, name, args, time_zone]), 32);
+  const payload = [userId, threadId, attempt, email.id, call_id, name, args, time_zone, sender];
+  return hashText(canonicalJson(payload), 32);
 }
 
 /** Makes an action of its parts: its id, and when it expires; a meeting does when it begins. */
-export function createAction(parts: Omit<Action, "id" | "expires_at" | "asked">, place: ActionPlace): Action {
+export function createAction(given: Omit<Action, "id" | "expires_at" | "asked" | "round">, place: ActionPlace): Action {
+  const parts = { ...given, round: 0 };
   const latest = Date.parse(parts.proposed_at) + EXPIRES_AFTER_DAYS * DAY_MS;
   const starts = parts.name === "schedule_meeting" ? startOf(parts).getTime() : latest;
   const expires_at = new Date(Math.min(latest, starts)).toISOString();
@@ -72,6 +83,18 @@ export function identify(action: Action, place: ActionPlace): Action {
   return id === action.id ? action : { ...action, id, asked: false };
 }
 
+/** An action that could not be done, as it waits again. */
+export function renewAction(action: Action, place: ActionPlace): Action {
+  const renewed = { ...action, round: action.round + 1, asked: false };
+  return { ...renewed, id: actionId(renewed, place) };
+}
+
+/** Whether clocks in the time zone of a meeting show the time it begins; in spring they skip an hour. */
+export function isClockTime(meeting: Pick<Action, "args" | "time_zone">): boolean {
+  const zone = ianaZone(meeting.time_zone) ?? UTC;
+  return zone.wall(startOf(meeting).getTime()) === Date.parse(`${String(meeting.args["start"])}Z`);
+}
+
 /** When a proposed meeting begins. */
 export function startOf({ args, time_zone }: Pick<Action, "args" | "time_zone">): Date {
   const wall = Date.parse(`${String(args["start"])}Z`);
@@ -79,7 +102,12 @@ export function startOf({ args, time_zone }: Pick<Action, "args" | "time_zone">)
 }
 
 /** What is to be done, for people: a paragraph, whose quoted lines are the model's words after a stranger's email. */
-export function renderAction({ name, args, time_zone }: Pick<Action, "name" | "args" | "time_zone">): string {
+export function renderAction({
+  name,
+  args,
+  time_zone,
+  sender,
+}: Pick<Action, "name" | "args" | "time_zone" | "sender">): string {
   const text = (key: string) => {
     const value = args[key];
     return Array.isArray(value) ? value.join(", ") : String(value ?? "");
@@ -87,7 +115,7 @@ export function renderAction({ name, args, time_zone }: Pick<Action, "name" | "a
   const line = (key: string) => oneLine(cleanText(text(key)));
   switch (name) {
     case "write_email":
-      return `Send this answer to ${line("to")}, subject "${line("subject")}":\n${indent(text("body"))}`;
+      return `Send this answer to ${line("to")}, from ${sender ?? "no address yet"}, subject "${line("subject")}":\n${indent(text("body"))}`;
     case "schedule_meeting": {
       const start = line("start").replace("T", " ");
       const attendees = line("attendees");

@@ -14,8 +14,8 @@ import {
 } from "../memory/records.ts";
 import { askForToolCalls, type Models } from "../models.ts";
 import type { Prompts } from "../prompts.ts";
-import { type Action, type ActionPlace, createAction } from "./actions.ts";
-import { GATED_TOOLS } from "./gated-tools.ts";
+import { type Action, type ActionPlace, createAction, isClockTime } from "./actions.ts";
+import { type Checked, GATED_TOOLS, type GatedTool } from "./gated-tools.ts";
 import { emailOf } from "./receive.ts";
 import { openAnswer } from "./respond.ts";
 import type { AssistantState } from "./state.ts";
@@ -70,13 +70,14 @@ export async function answer(
       "try again, or set CHAT_MODEL to a model that calls tools",
     );
   }
-  const time_zone = opening?.time_zone ?? state.time_zone;
-  const gated = gateCalls(calls, { ...state, email, time_zone }, place, now().toISOString());
+  const { time_zone, sender } = opening ?? state;
+  const gated = gateCalls(calls, { ...state, email, time_zone, sender }, place, now().toISOString());
   const isNew = ({ id }: Action) => !gated.actions.some((each) => each.id === id);
   return {
     messages: [...asked, message, ...gated.messages],
     remarks: [],
     time_zone,
+    sender,
     actions: gated.actions,
     replaced: [...state.replaced, ...state.actions.filter(isNew)],
     ...drafted(gated.actions, state),
@@ -90,37 +91,48 @@ export async function answer(
 /** The calls of the model that wait for the user as actions, beside those that wait already. A new draft replaces the last. */
 function gateCalls(
   calls: readonly ToolCall[],
-  state: Pick<State, "actions" | "attempt" | "label" | "messages" | "reason" | "time_zone"> & { email: Email },
+  state: Pick<State, "actions" | "attempt" | "label" | "messages" | "reason" | "sender" | "time_zone"> & {
+    email: Email;
+  },
   place: ActionPlace,
   proposed_at: string,
 ): { actions: Action[]; messages: ToolMessage[]; answered: boolean } {
-  const { email, attempt, label, reason, time_zone } = state;
+  const { email, attempt, label, reason, time_zone, sender } = state;
   let actions = [...state.actions];
   const messages: ToolMessage[] = [];
   let answered = false;
   for (const [i, { id = "", name, args }] of calls.entries()) {
     const tool = GATED_TOOLS.get(name);
     if (!tool) continue;
-    const checked = tool.check(args, email);
+    const checked = checkCall(tool, args, email, time_zone);
     const content = "refused" in checked ? `Refused: ${checked.refused}` : tool.waiting;
     messages.push(new ToolMessage({ content, tool_call_id: id, name }));
     if ("refused" in checked) continue;
     answered ||= tool.ends;
-    if (tool.ends) actions = actions.filter((each) => each.email.id !== email.id || each.name !== name);
+    if (tool.ends) actions = actions.filter((each) => each.attempt !== attempt || each.name !== name);
     // Models may give each of their messages the same ids.
     const call_id = `${state.messages.length}-${i}-${id}`;
     const call = { call_id, attempt, name: actionNameSchema.parse(name), args: checked.args };
     const kept = keptEmailSchema.parse(email);
-    actions.push(createAction({ ...call, email: kept, label, reason, time_zone, proposed_at }, place));
+    actions.push(createAction({ ...call, email: kept, label, reason, time_zone, sender, proposed_at }, place));
   }
   return { actions, messages, answered };
+}
+
+function checkCall(tool: GatedTool, args: unknown, email: Email, time_zone: string): Checked {
+  const checked = tool.check(args, email);
+  const isSkipped = "args" in checked && "start" in checked.args && !isClockTime({ args: checked.args, time_zone });
+  return isSkipped ? { refused: `clocks in ${time_zone} skip that start.` } : checked;
 }
 
 const actionNameSchema = z.enum(["write_email", "schedule_meeting", "ask_user"]);
 
 /** The draft and the events that wait for the email a thread is at. */
-function drafted(actions: readonly Action[], state: Pick<State, "email" | "draft">): Pick<Update, "draft" | "events"> {
-  const own = actions.filter(({ email }) => email.id === state.email?.id);
+function drafted(
+  actions: readonly Action[],
+  state: Pick<State, "attempt" | "draft">,
+): Pick<Update, "draft" | "events"> {
+  const own = actions.filter(({ attempt }) => attempt === state.attempt);
   const last = own.findLast(({ name }) => name === "write_email");
   return { draft: last ? draftSchema.parse(last.args) : state.draft, events: eventsOf(own) };
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { addressList, cleanText, type Email, oneLine, senderAddress } from "../email.ts";
+import { addressList, cleanText, type Email, isPlainAddress, oneLine, senderAddress } from "../email.ts";
 
 /** Characters: what a user edits is learnt from, and feedback takes no longer draft. */
 const BODY_LIMIT = 20_000;
@@ -57,6 +57,10 @@ const writeEmail = defineGated({
   }),
   check({ to, subject, body }, email) {
     const sender = senderAddress(email);
+    // The outbox writes to no other address: nothing may wait for the user that cannot be done.
+    if (!isPlainAddress(sender)) {
+      return { refused: "the email cannot be answered: its sender is not one plain address such as ada@example.com." };
+    }
     const recipients = addressList(to);
     // A recipient that only the email's text names could leak what the draft says.
     if (recipients.length !== 1 || recipients[0] !== sender) {
@@ -89,6 +93,9 @@ const scheduleMeeting = defineGated({
     const parsed = attendees.map(addressList);
     if (!parsed.every((addresses) => addresses.length === 1 && allowed.has(addresses[0] ?? ""))) {
       return { refused: "each attendee must be one address from From, To or Cc of the email." };
+    }
+    if (!parsed.flat().every(isPlainAddress)) {
+      return { refused: "an attendee is not one plain address such as ada@example.com: leave it out." };
     }
     const isTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d$/.test(start) && !Number.isNaN(Date.parse(`${start}Z`));
     if (!isTime || !new Date(`${start}Z`).toISOString().startsWith(start)) {

@@ -98,7 +98,7 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
       if (storeOf(config) !== store) {
         throw new MnemailError("usage", "store: given to this run; give it to createEmailAssistant instead");
       }
-      return startEmail(state, userId);
+      return startEmail(state, placeOf(config));
     } catch (error) {
       if (!(error instanceof MnemailError)) throw error;
       const { code, message, hint } = error;
@@ -127,7 +127,7 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     const shown = { from: email.from, subject: email.subject, reason: why };
     const { attempt } = state;
     const notice = { call_id: "notify", attempt, name: "notify", args: shown, email: keepEmail(email) } as const;
-    const asked = { label, reason, time_zone: "UTC", proposed_at: now().toISOString() };
+    const asked = { label, reason, time_zone: "UTC", sender: null, proposed_at: now().toISOString() };
     return { ...sorted, actions: [...actions, createAction({ ...notice, ...asked }, place)] };
   });
 
@@ -174,17 +174,17 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     const place = placeOf(config);
     checkOwner(state, place.userId);
     const actions = state.actions.map((action) => identify(action, place));
-    const emailId = state.email?.id;
+    const { attempt, proposals } = state;
     let problem: string | undefined;
     for (;;) {
-      const given: unknown = interrupt(renderRequest(actions, { proposals: state.proposals, problem, emailId }));
-      const parsed = parseAnswers(given, actions, { now: now(), emailId });
+      const given: unknown = interrupt(renderRequest(actions, { proposals, problem, attempt }));
+      const parsed = parseAnswers(given, actions, { now: now(), attempt });
       if ("answers" in parsed) return { answers: overwrite(parsed.answers) };
       problem = parsed.problem;
     }
   };
 
-  const learn = measured((state: State, place) => teach(state, place, settling));
+  const learn = measured((state: State, place) => teach(state, place, settling, onServer));
 
   const graph = new StateGraph({ state: AssistantState, input: InputState, context: contextSchema })
     .addNode("receive", receive)
@@ -201,7 +201,7 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
     )
     .addNode(
       "act",
-      measured((task: Pick<State, "user_id">, { userId }) => act(task, userId, settling)),
+      measured((task: Pick<State, "user_id">, place) => act(task, place, settling)),
       { retryPolicy: RETRY },
     )
     .addNode(

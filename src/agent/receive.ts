@@ -6,6 +6,7 @@ import { MnemailError } from "../errors.ts";
 import { canonicalJson } from "../memory/canonical-json.ts";
 import { compareEmail } from "../memory/records.ts";
 import { NO_USAGE } from "../meter.ts";
+import { type ActionPlace, renewAction } from "./actions.ts";
 import { isUnfinished } from "./review.ts";
 import { type AssistantState, inputFields, userIdOf } from "./state.ts";
 
@@ -20,14 +21,14 @@ export const NO_INPUT: Update = Object.fromEntries(Object.keys(inputFields).map(
  * user decided and a killed run had not carried out. What waits of this email is replaced; that it is this one is told by
  * what it says, since its id is its sender's choice.
  */
-export function startEmail(state: State, userId: string): Update {
+export function startEmail(state: State, place: ActionPlace): Update {
   const email = parseInput(state);
   const isSame = isAbout(email);
   const unfinished = state.answers.filter(isUnfinished);
   const isAnswered = ({ id }: State["actions"][number]) => unfinished.some(({ action }) => action.id === id);
   return {
     ...NO_INPUT,
-    user_id: userId,
+    user_id: place.userId,
     trust: "mail",
     attempt: randomUUID(),
     email,
@@ -37,7 +38,10 @@ export function startEmail(state: State, userId: string): Update {
     messages: [new RemoveMessage({ id: REMOVE_ALL_MESSAGES })],
     draft: null,
     events: [],
-    actions: state.actions.filter((each) => !isSame(each)),
+    actions: [
+      ...state.actions.filter((each) => !isSame(each)),
+      ...unwritten(state, place).filter((each) => !isSame(each)),
+    ],
     replaced: state.actions.filter((each) => isSame(each) && !isAnswered(each)),
     answers: overwrite(unfinished.map((each) => ({ ...each, status: "given" as const }))),
     remarks: [],
@@ -50,6 +54,14 @@ export function startEmail(state: State, userId: string): Update {
     answer_calls: 0,
     usage: overwrite({ ...NO_USAGE }),
   };
+}
+
+/** What the user wanted written anew where the model failed before it could: it waits again as it was. */
+function unwritten({ remarks, answers, attempt }: State, place: ActionPlace): State["actions"] {
+  if (remarks.length === 0) return [];
+  return answers
+    .filter(({ action, decision }) => decision.type === "respond" && action.attempt === attempt)
+    .map(({ action }) => renewAction(action, place));
 }
 
 /** Tells the actions of this very email: its id alone is its sender's choice. */

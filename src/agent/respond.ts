@@ -1,5 +1,5 @@
 import { type BaseMessage, HumanMessage, SystemMessage } from "@langchain/core/messages";
-import { type Email, renderEmail } from "../email.ts";
+import { addressList, type Email, renderEmail } from "../email.ts";
 import type { Memory } from "../memory/memory.ts";
 import { usedPrompts, usedRules } from "../memory/procedural.ts";
 import { type Profile, renderProfile } from "../memory/profile.ts";
@@ -13,6 +13,8 @@ export interface AnswerOpening {
   memories: UsedMemory[];
   prompts: UsedPrompt[];
   time_zone: string;
+  /** The address of the user that the answer comes from. */
+  sender: string | null;
 }
 
 /**
@@ -43,6 +45,7 @@ export async function openAnswer(
     memories: [...usedRules([known.instructions]), ...usedMemories(known.memories)],
     prompts: usedPrompts([known.instructions]),
     time_zone: known.profile.time_zone,
+    sender: ownAddress(userId, known.profile.addresses, email) ?? null,
   };
 }
 
@@ -50,4 +53,15 @@ function renderNow(now: Date, { time_zone }: Profile): string {
   const local = new Intl.DateTimeFormat("sv-SE", { timeZone: time_zone, dateStyle: "short", timeStyle: "short" });
   const weekday = new Intl.DateTimeFormat("en-GB", { timeZone: time_zone, weekday: "long" });
   return `Now: ${local.format(now).replace(" ", "T")} (${weekday.format(now)}), time zone ${time_zone}.`;
+}
+
+/** From which of the user's addresses an answer goes: the one that was written to, else their first, else their id. */
+export function ownAddress(
+  userId: string,
+  addresses: readonly string[],
+  email: Pick<Email, "to" | "cc">,
+): string | undefined {
+  const writtenTo = [email.to, email.cc ?? ""].flatMap(addressList);
+  const known = addresses.find((each) => writtenTo.includes(each.toLowerCase())) ?? addresses[0];
+  return known ?? (addressList(userId).length === 1 ? userId : undefined);
 }

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { cleanText, oneLine, senderAddress } from "../email.ts";
+import { ERROR_CODES } from "../errors.ts";
+import { canonicalJson } from "../memory/canonical-json.ts";
 import { receiptSchema } from "../memory/feedback-record.ts";
 import type { ProposedFact } from "../memory/records.ts";
 import { DECISION_TYPES, type DecisionType } from "../memory/review-log.ts";
-import { type Action, type ActionName, actionSchema, renderAction, startOf } from "./actions.ts";
+import { type Action, type ActionName, actionSchema, isClockTime, renderAction, startOf } from "./actions.ts";
 import { checkEdit } from "./gated-tools.ts";
 
 const MESSAGE_LIMIT = 4_000;
@@ -20,10 +22,10 @@ const learn = z.boolean().optional();
  * from which nothing is learnt.
  */
 export const decisionSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("approve"), learn }),
-  z.object({ type: z.literal("edit"), args: z.record(z.string(), z.unknown()), learn }),
-  z.object({ type: z.literal("reject"), message: message.optional(), learn }),
-  z.object({
+  z.strictObject({ type: z.literal("approve"), learn }),
+  z.strictObject({ type: z.literal("edit"), args: z.record(z.string(), z.unknown()), learn }),
+  z.strictObject({ type: z.literal("reject"), message: message.optional(), learn }),
+  z.strictObject({
     type: z.literal("respond"),
     message: message.refine((text) => text !== "", "expected what to do differently, or the answer"),
     learn,
@@ -51,6 +53,8 @@ export const answerSchema = z.object({
   given_as: z.string(),
   status: z.enum(["given", "done", "refused"]),
   acted: actedSchema.nullable(),
+  /** Why an approval could not be carried out; the action waits again. */
+  failure: z.object({ code: z.enum(ERROR_CODES), message: z.string() }).nullable().default(null),
   receipt: receiptSchema.nullable(),
   note: z.string().nullable(),
 });
@@ -71,8 +75,8 @@ const ALLOWED: Record<ActionName, readonly DecisionType[]> = {
 };
 
 /** How an action can be answered. The model can be told something only about the email that the thread is at. */
-export function allowedDecisions(action: Action, currentEmailId: string | undefined): DecisionType[] {
-  return ALLOWED[action.name].filter((type) => type !== "respond" || action.email.id === currentEmailId);
+export function allowedDecisions(action: Action, currentAttempt: string): DecisionType[] {
+  return ALLOWED[action.name].filter((type) => type !== "respond" || action.attempt === currentAttempt);
 }
 
 /** What an answer would teach, in a sentence for people; what exactly, a dry run of learning tells. */
@@ -106,11 +110,7 @@ export function teaches(action: Action): Partial<Record<DecisionType, string>> {
  */
 export function renderRequest(
   actions: readonly Action[],
-  {
-    proposals,
-    problem,
-    emailId,
-  }: { proposals: readonly ProposedFact[]; problem: string | undefined; emailId: string | undefined },
+  { proposals, problem, attempt }: { proposals: readonly ProposedFact[]; problem: string | undefined; attempt: string },
 ) {
   const requests = actions.map((action) => {
     const { id, name, args, expires_at, email } = action;
@@ -118,13 +118,13 @@ export function renderRequest(
     return { name, args, description: `${about}\n\n${renderAction(action)}`, id, email_id: email.id, expires_at };
   });
   const [first] = actions;
-  const may = (type: DecisionType) => first !== undefined && allowedDecisions(first, emailId).includes(type);
+  const may = (type: DecisionType) => first !== undefined && allowedDecisions(first, attempt).includes(type);
   return {
     ...(problem === undefined ? {} : { problem }),
     actionRequests: requests,
     reviewConfigs: actions.map((action) => ({
       actionName: action.name,
-      allowedDecisions: allowedDecisions(action, emailId),
+      allowedDecisions: allowedDecisions(action, attempt),
     })),
     learning: actions.map(teaches),
     memories: proposals.map(({ content }) => ({ content: cleanText(content) })),
@@ -142,7 +142,7 @@ export function renderRequest(
 const editedSchema = z.object({ name: z.string().optional(), args: z.record(z.string(), z.unknown()) });
 const middlewareSchema = z.object({
   decisions: z.array(
-    z.looseObject({
+    z.strictObject({
       type: z.enum(DECISION_TYPES),
       id: z.string().optional(),
       message: z.string().nullish(),
@@ -180,7 +180,7 @@ export type Parsed = { answers: Answer[] } | { problem: string };
 export function parseAnswers(
   value: unknown,
   actions: readonly Action[],
-  { now, emailId }: { now: Date; emailId: string | undefined },
+  { now, attempt }: { now: Date; attempt: string },
 ): Parsed {
   const inbox = inboxSchema.safeParse(Array.isArray(value) ? value : [value]);
   const raw = inbox.success ? { decisions: inbox.data.map(fromInbox) } : value;
@@ -192,7 +192,7 @@ export function parseAnswers(
   const { decisions } = parsed.data;
   const isNamed = decisions.every(({ id }) => id !== undefined);
   if (decisions.length === 0 || (!isNamed && !inbox.success && decisions.length !== actions.length)) {
-    return { problem: `saw ${decisions.length} decisions for ${actions.length} actions; ${EXPECTED}` };
+    return { problem: `${actions.length} wait for a decision, and ${decisions.length} came; ${EXPECTED}` };
   }
   const answers: Answer[] = [];
   for (const [i, given] of decisions.entries()) {
@@ -203,11 +203,11 @@ export function parseAnswers(
     const edited = (given.editedAction ?? given.edited_action)?.args ?? args;
     const decision = {
       type,
-      args: edited,
+      ...(edited === undefined ? {} : { args: edited }),
       ...(words ? { message: words } : {}),
       ...(teach === undefined ? {} : { learn: teach }),
     };
-    const checked = checkDecision(decision, action, { now, emailId });
+    const checked = checkDecision(decision, action, { now, attempt });
     if ("problem" in checked) return { problem: `${action.name}: ${checked.problem}` };
     answers.push(checked);
   }
@@ -218,7 +218,7 @@ export function parseAnswers(
 export function checkDecision(
   given: unknown,
   action: Action,
-  { now, emailId }: { now: Date; emailId: string | undefined },
+  { now, attempt }: { now: Date; attempt: string },
 ): Answer | { problem: string } {
   const parsed = decisionSchema.safeParse(given);
   if (!parsed.success) {
@@ -226,7 +226,7 @@ export function checkDecision(
     return { problem: `not a decision: ${issue?.path.join(".") || "type"}: ${issue?.message}` };
   }
   const decision = parsed.data;
-  const allowed = allowedDecisions(action, emailId);
+  const allowed = allowedDecisions(action, attempt);
   if (!allowed.includes(decision.type)) {
     return { problem: `${decision.type}: not an answer to this; expected ${allowed.join(", ")}` };
   }
@@ -237,6 +237,7 @@ export function checkDecision(
     given_as: randomUUID(),
     status: "given",
     acted: null,
+    failure: null,
     receipt: null,
     note: null,
   } as const;
@@ -248,7 +249,13 @@ export function checkDecision(
   if (decision.type !== "edit") return answer;
   const checked = checkEdit(action.name, decision.args, action.args, action.email);
   if ("refused" in checked) return { problem: `edit: ${checked.refused}` };
+  if (canonicalJson(checked.args) === canonicalJson(action.args)) {
+    return { problem: "edit: changes nothing; approve it, to have it done as it is" };
+  }
   const moved = { args: checked.args, time_zone: action.time_zone };
+  if (action.name === "schedule_meeting" && !isClockTime(moved)) {
+    return { problem: `edit: clocks in ${action.time_zone} skip that start` };
+  }
   if (action.name === "schedule_meeting" && startOf(moved) <= now) return { problem: "edit: start is in the past" };
   return { ...answer, args: checked.args };
 }

@@ -1,17 +1,17 @@
 import { Send } from "@langchain/langgraph";
 import { z } from "zod";
-import { addressList } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import type { Feedback } from "../learning/feedback.ts";
 import type { Outcome } from "../learning/learn.ts";
 import type { Outbox } from "../mail/outbox.ts";
 import { canonicalJson } from "../memory/canonical-json.ts";
 import type { Memory } from "../memory/memory.ts";
-import { draftSchema, type KeptEmail, proposedEventSchema } from "../memory/records.ts";
+import { draftSchema, proposedEventSchema } from "../memory/records.ts";
 import type { Claim } from "../memory/review-log.ts";
-import { type Action, type ActionPlace, actionId, identify, startOf } from "./actions.ts";
+import { type Action, type ActionPlace, actionId, identify, outboxKey, renewAction, startOf } from "./actions.ts";
 import { eventsOf } from "./answering.ts";
 import { overwrite } from "./receive.ts";
+import { ownAddress } from "./respond.ts";
 import { type Answer, actedSchema, answerSchema, checkDecision } from "./review.ts";
 import type { AssistantState } from "./state.ts";
 import { feedbackOf } from "./teach.ts";
@@ -51,7 +51,7 @@ export async function settle(
   const answers = given.flatMap((each, i): Answer[] => {
     const outcome = outcomes[i];
     if (outcome === undefined) return [];
-    if (outcome === "claimed") return [{ ...each, status: "done" }];
+    if (outcome === "claimed") return [{ ...each, status: "done", failure: lateFailure(each, state) }];
     const first = outcome.decided_at === undefined ? outcome.status : `${outcome.status} on ${outcome.decided_at}`;
     return [{ ...each, status: "refused", note: `decided otherwise before (${first}): nothing was done now` }];
   });
@@ -62,8 +62,7 @@ export async function settle(
   return {
     actions: actions.map((action) => ({ ...action, asked: true })),
     answers: overwrite(answers),
-    // Of another email only after a killed run; the model is at this one.
-    remarks: answers.filter(({ action }) => action.email.id === state.email?.id).flatMap(remarkOf),
+    remarks: answers.flatMap(remarkOf),
     answer_calls: 0,
     answered: false,
   };
@@ -72,7 +71,7 @@ export async function settle(
 /** Whether an answer is what the review made of it: its payload may have been changed in the checkpoint since. */
 function isAsGiven({ action, decision, args }: Answer, place: ActionPlace): boolean {
   // Whether it came in time was checked when it was given.
-  const checked = checkDecision(decision, action, { now: new Date(0), emailId: action.email.id });
+  const checked = checkDecision(decision, action, { now: new Date(0), attempt: action.attempt });
   const isSame = "args" in checked && canonicalJson(checked.args) === canonicalJson(args);
   return isSame && actionId(action, place) === action.id;
 }
@@ -81,8 +80,14 @@ function claimOf({ action, decision, args, given_as }: Answer): Claim {
   return { id: action.id, type: decision.type, answer: [decision, args, given_as] };
 }
 
-function remarkOf({ action, decision, status }: Answer): string[] {
-  if (status !== "done" || decision.type !== "respond") return [];
+/** What the user says about an email that the thread has left, after a killed run, is not said to the model about this one. */
+function lateFailure({ action, decision }: Answer, { attempt }: State): Answer["failure"] {
+  if (decision.type !== "respond" || action.attempt === attempt) return null;
+  return { code: "conflict", message: "the conversation went on before the model was told" };
+}
+
+function remarkOf({ action, decision, status, failure }: Answer): string[] {
+  if (status !== "done" || decision.type !== "respond" || failure !== null) return [];
   const heading = {
     notify: "The user says how to answer:",
     write_email: "The user says about the draft:",
@@ -103,49 +108,51 @@ export function actTasks({ answers, user_id }: State): Send[] {
 }
 
 /**
- * Does what an answer approved, into the outbox. The key is of the payload, so that doing it again after a crash changes
- * nothing.
+ * Does what an answer approved, into the outbox. The key is of what is written, so that doing it again after a crash changes
+ * nothing. What cannot be done is said in the answer, and waits again: a broken outbox closes no conversation.
  *
- * @throws MnemailError for an outbox or store that fails; the answer holds, and is carried out when the thread is resumed.
+ * @throws MnemailError("store") where it cannot be read whether the answer holds.
  */
-export async function act(task: unknown, userId: string, { memory, outbox, now }: SettlingParts): Promise<Update> {
+export async function act(task: unknown, place: ActionPlace, { memory, outbox, now }: SettlingParts): Promise<Update> {
   const { answer } = z.object({ answer: answerSchema }).parse(task);
-  const { action, args } = answer;
   if (outbox === undefined) return { answers: [{ ...answer, note: "nothing was sent: this assistant has no outbox" }] };
-  if (!(await memory.reviews.holds(userId, claimOf(answer)))) {
+  if (!(await memory.reviews.holds(place.userId, claimOf(answer)))) {
     return { answers: [{ ...answer, status: "refused", note: "was not decided so: nothing was done" }] };
   }
-  const { email } = action;
-  const { addresses = [] } = await memory.profiles.read(userId);
-  const own = ownAddress(userId, addresses, email);
-  const common = { key: action.id, userId, at: now() };
-  if (action.name === "write_email") {
-    const { to, subject, body } = draftSchema.parse(args);
-    const inReplyTo = email.message_id === undefined ? {} : { inReplyTo: email.message_id };
-    const sender = own === undefined ? {} : { from: own };
-    const written = await outbox.writeEmail({
-      ...common,
-      ...sender,
-      to,
-      subject,
-      body,
-      ...inReplyTo,
-      references: email.references ?? [],
-    });
-    return { answers: [{ ...answer, acted: actedSchema.parse({ kind: "email", ...written }) }] };
+  try {
+    return { answers: [{ ...answer, acted: await carryOut(answer, place, outbox, now()) }] };
+  } catch (error) {
+    if (!(error instanceof MnemailError)) throw error;
+    return { answers: [{ ...answer, failure: { code: error.code, message: renderError(error) } }] };
   }
-  const { title, attendees, duration_minutes: durationMinutes } = proposedEventSchema.parse(args);
-  const organizer = own === undefined ? {} : { organizer: own };
-  const start = startOf({ args, time_zone: action.time_zone });
-  const written = await outbox.addEvent({ ...common, title, attendees, start, durationMinutes, ...organizer });
-  return { answers: [{ ...answer, acted: actedSchema.parse({ kind: "event", ...written }) }] };
 }
 
-/** From which of the user's addresses an answer goes: the one that was written to, else their first. */
-function ownAddress(userId: string, addresses: readonly string[], email: KeptEmail): string | undefined {
-  const writtenTo = [email.to, email.cc ?? ""].flatMap(addressList);
-  const known = addresses.find((each) => writtenTo.includes(each.toLowerCase())) ?? addresses[0];
-  return known ?? (addressList(userId).length === 1 ? userId : undefined);
+async function carryOut(
+  { action, args }: Answer,
+  place: ActionPlace,
+  outbox: Outbox,
+  at: Date,
+): Promise<Answer["acted"]> {
+  const { email, time_zone, sender } = action;
+  const common = { key: outboxKey({ ...action, args }, place), userId: place.userId, at };
+  if (action.name === "write_email") {
+    const { to, subject, body } = draftSchema.parse(args);
+    const thread = {
+      references: email.references ?? [],
+      ...(email.message_id === undefined ? {} : { inReplyTo: email.message_id }),
+    };
+    const from = sender === null ? {} : { from: sender };
+    return actedSchema.parse({
+      kind: "email",
+      ...(await outbox.writeEmail({ ...common, ...from, to, subject, body, ...thread })),
+    });
+  }
+  const { title, attendees, duration_minutes: durationMinutes } = proposedEventSchema.parse(args);
+  const start = startOf({ args, time_zone });
+  if (start <= at) throw new MnemailError("expired", "the meeting has begun meanwhile", "move it, or reject it");
+  const organizer = sender === null ? {} : { organizer: sender };
+  const event = { ...common, title, attendees, start, durationMinutes, ...organizer };
+  return actedSchema.parse({ kind: "event", ...(await outbox.addEvent(event)) });
 }
 
 /**
@@ -156,10 +163,21 @@ function ownAddress(userId: string, addresses: readonly string[], email: KeptEma
  */
 export async function teach(
   state: State,
-  { userId }: ActionPlace,
+  place: ActionPlace,
   { memory, learn, now }: SettlingParts,
+  onServer: boolean,
 ): Promise<Update> {
-  const done = state.answers.filter(({ status }) => status === "done");
+  const { userId } = place;
+  const decided = state.answers.filter(({ status }) => status === "done");
+  const failed = decided.filter(({ failure }) => failure !== null);
+  const done = decided.filter(({ failure }) => failure === null);
+  // An address that was missing may be there now.
+  const { addresses = [] } = failed.length === 0 ? {} : await memory.profiles.read(userId);
+  const renewed = failed.map(({ action }) => {
+    const sender = action.sender ?? ownAddress(userId, addresses, action.email) ?? null;
+    return renewAction({ ...action, sender }, place);
+  });
+  await memory.reviews.ask(userId, toWaiting(renewed, place, onServer));
   const learnt: Answer[] = [];
   for (const answer of done) {
     const feedback = feedbackOf(answer);
@@ -177,9 +195,9 @@ export async function teach(
   }
   await memory.reviews.finish(
     userId,
-    done.map(({ action }) => action.id),
+    decided.map(({ action }) => action.id),
   );
-  return { answers: learnt };
+  return { answers: learnt, actions: [...state.actions, ...renewed.map((action) => ({ ...action, asked: true }))] };
 }
 
 async function learnFrom(answer: Answer, learn: () => Promise<Pick<Outcome, "receipt">>): Promise<Answer> {

@@ -74,6 +74,7 @@ export const AssistantState = new StateSchema({
   messages: MessagesValue,
   draft: draftSchema.nullable().default(null).describe("The answer as it was drafted last"),
   time_zone: z.string().default("UTC").describe("The user's, in which proposed times are"),
+  sender: z.string().nullable().default(null).describe("The address of the user that an answer comes from"),
   events: z
     .array(proposedEventSchema)
     .default(() => [])

@@ -117,13 +117,18 @@ function renderEmail(email: PendingReview["email"], mostLines = Number.POSITIVE_
 }
 
 /** Exactly what would be done. */
-export function renderPayload({ action, time_zone }: Pick<PendingReview, "action" | "time_zone">): string[] {
+export function renderPayload({
+  action,
+  time_zone,
+  sender,
+}: Pick<PendingReview, "action" | "time_zone" | "sender">): string[] {
   const read = readAction(action);
   const header = (name: string, value: string) => `  ${name}: ${shorten(value, 2_000)}`;
   switch (read.name) {
     case "write_email": {
       const { to, subject, body } = read.args;
-      return ["would be sent", header("To", to), header("Subject", subject), "", ...indented(body)];
+      const from = sender ?? "no address of yours is known: mnemail profile set --address";
+      return ["would be sent", header("From", from), header("To", to), header("Subject", subject), "", ...indented(body)];
     }
     case "schedule_meeting": {
       const { title, start, duration_minutes, attendees } = read.args;

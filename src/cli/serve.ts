@@ -2,9 +2,10 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { z } from "zod";
 import { type Config, loadConfig } from "../config.ts";
-import { MnemailError, renderError } from "../errors.ts";
+import { MnemailError } from "../errors.ts";
 import type { Reviews } from "../reviews/reviews.ts";
 import { openTokens } from "../server/tokens.ts";
+import { describeFailure } from "../server/warning.ts";
 import { describeStore } from "../store-config.ts";
 import { flushTraces, startTracing } from "../tracing.ts";
 import { note } from "./output.ts";
@@ -70,7 +71,7 @@ interface Cut {
 async function goOn(config: Config, { memory, reviews, extractInBackground }: Cut): Promise<void> {
   for (const { userId } of config.apiTokens ?? []) {
     for await (const { thread_id, error } of reviews.resume(userId)) {
-      const outcome = error === undefined ? "finished" : `still not finished: ${renderError(error)}`;
+      const outcome = error === undefined ? "finished" : `still not finished: ${describeFailure(error)}`;
       note(`thread ${thread_id}, which was cut off: ${outcome}`);
     }
   }

@@ -37,7 +37,7 @@ export interface Outbox {
  * `calendarPath`, without one they become `FOLDER/USER/KEY.ics`. Each is on disk, whole, when the call returns, and a
  * process that is killed leaves it whole or not at all. Nothing is sent.
  *
- * Its methods throw MnemailError `usage` (no sender), `input` (recipients, attendees or times that cannot be written),
+ * Its methods throw MnemailError `usage` (no sender), `input` (addresses or times that cannot be written),
  * `store` (the folder) and `calendar` (the calendar).
  */
 export function createFileOutbox(options: { folder: string; calendarPath?: string | undefined }): Outbox {

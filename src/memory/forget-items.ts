@@ -16,7 +16,7 @@ export function sortItems(at: UserNamespaces, items: readonly Item[]): UserItems
   const sorted: UserItems = {
     ...{ prompts: [], examples: [], collection: [], pending: [], decisions: [], events: [], profile: [] },
     ...{ feedback: [], receipts: [], versions: [], proposals: [], replays: [], superseded: [], extractions: [] },
-    ...{ tombstones: [], costs: [], reviews: [], deliveries: [], temporary: [], others: [] },
+    ...{ tombstones: [], costs: [], reviews: [], leases: [], deliveries: [], temporary: [], others: [] },
   };
   const places = new Map(Object.entries(at).map(([name, namespace]) => [JSON.stringify(namespace), name]));
   const isPlace = (name: string | undefined): name is keyof UserNamespaces => name !== undefined && name in at;

@@ -6,6 +6,7 @@ import type { ConditionalPut } from "../store/operations.ts";
 import type { StoreAccess } from "./access.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { timeToLive } from "./episodic.ts";
+import { ThreadLeases } from "./thread-leases.ts";
 
 /** How a user can answer what waits for them: the decisions of LangChain's human-in-the-loop middleware. */
 export const DECISION_TYPES = ["approve", "edit", "reject", "respond"] as const;
@@ -58,8 +59,12 @@ export interface Claim {
 export class ReviewLog {
   readonly #access: StoreAccess;
 
+  /** Who is at work on which thread. */
+  readonly leases: ThreadLeases;
+
   constructor(access: StoreAccess) {
     this.#access = access;
+    this.leases = new ThreadLeases(access);
   }
 
   /** The puts by which actions begin to wait. */
@@ -93,11 +98,6 @@ export class ReviewLog {
     const [found] = await this.#access.batch([{ namespace, key: id }]);
     const record = found ? readRecord(found)[0] : undefined;
     return record?.status === type && record.answer === nameAnswer(answer);
-  }
-
-  /** Runs changes of a user's reviews in this process one after another. */
-  inTurn<T>(userId: string, run: () => Promise<T>): Promise<T> {
-    return this.#access.inTurn(`review ${userId}`, run);
   }
 
   /** What waits or was decided and is not done, newest first. */

@@ -1,5 +1,6 @@
 import { Command } from "@langchain/langgraph";
 import type { EmailAssistant } from "../agent/graph.ts";
+import type { Turns } from "../memory/thread-leases.ts";
 import { listThreads, type ThreadSource } from "../store/threads.ts";
 import { type GraphThreads, stateAfterRun, threadState } from "./threads.ts";
 
@@ -7,13 +8,14 @@ import { type GraphThreads, stateAfterRun, threadState } from "./threads.ts";
 const RECENT = 500;
 
 /** Threads that this process runs, on the checkpointer the graph was compiled with. Each step is kept before the next. */
-export function localThreads(graph: EmailAssistant, source: ThreadSource): GraphThreads {
+export function localThreads(graph: EmailAssistant, source: ThreadSource, turns: Turns): GraphThreads {
   const at = (userId: string, threadId: string) => ({
     configurable: { user_id: userId, thread_id: threadId },
     durability: "sync" as const,
   });
   return {
     isServer: false,
+    turns,
     async read(_userId, threadId) {
       const { values, tasks } = await graph.getState({ configurable: { thread_id: threadId } });
       return Object.keys(values).length === 0 ? undefined : threadState(values, tasks);

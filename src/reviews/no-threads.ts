@@ -9,6 +9,7 @@ async function refuse(): Promise<never> {
 export const NO_THREADS: GraphThreads = {
   isServer: false,
   read: refuse,
+  turns: { hold: refuse, holdIfFree: refuse },
   resume: refuse,
   proceed: refuse,
   unfinished: refuse,

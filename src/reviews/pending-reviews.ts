@@ -15,6 +15,8 @@ export interface PendingReview {
   action: { name: ActionName; args: Record<string, unknown> };
   /** In which the times of the action are. */
   time_zone: string;
+  /** Of the user's addresses the one that an answer or an invitation comes from; null where none is known. */
+  sender: string | null;
   allowed: DecisionType[];
   /** What would be done, for people. */
   description: string;
@@ -30,7 +32,7 @@ export interface PendingReview {
 
 /** What waits in the state of a thread, for people and programs; nothing of another user's thread. */
 export function pendingReviews(
-  { user_id, actions, proposals, email }: Pick<ThreadValues, "user_id" | "actions" | "proposals" | "email">,
+  { user_id, actions, proposals, attempt }: Pick<ThreadValues, "user_id" | "actions" | "proposals" | "attempt">,
   { userId, threadId, now, onServer }: { userId: string; threadId: string; now: Date; onServer: boolean },
 ): PendingReview[] {
   if (user_id !== userId) return [];
@@ -39,11 +41,11 @@ export function pendingReviews(
     .map((action) => ({
       ...{ id: action.id, thread_id: threadId, user_id: userId, email: action.email },
       ...{ label: action.label, reason: action.reason, action: { name: action.name, args: action.args } },
-      time_zone: action.time_zone,
-      allowed: allowedDecisions(action, email?.id),
+      ...{ time_zone: action.time_zone, sender: action.sender },
+      allowed: allowedDecisions(action, attempt),
       description: renderAction(action),
       learning: teaches(action),
-      memories: action.email.id === email?.id ? proposals.map(({ content }) => ({ content })) : [],
+      memories: action.attempt === attempt ? proposals.map(({ content }) => ({ content })) : [],
       ...{ proposed_at: action.proposed_at, expires_at: action.expires_at },
       is_expired: now.getTime() >= Date.parse(action.expires_at),
       on_server: onServer,

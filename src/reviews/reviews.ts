@@ -58,6 +58,9 @@ export interface ReviewsParts {
   log?: Log;
 }
 
+/** How long a decision waits for a run of its thread. */
+const DECISION_PATIENCE_MS = 30_000;
+
 /** Opens the reviews of some threads. */
 export function openReviews({
   memory,
@@ -146,7 +149,7 @@ export function openReviews({
     const action = state.values.actions.map((each): Action => identify(each, place)).find(({ id }) => id === review.id);
     if (!action)
       throw new MnemailError("conflict", `review ${review.id}: does not wait any more`, "list what waits now");
-    const checked = checkDecision(decision, action, { now: now(), emailId: state.values.email?.id });
+    const checked = checkDecision(decision, action, { now: now(), attempt: state.values.attempt });
     if (!("problem" in checked)) return checked;
     const isLate = review.is_expired && checked.problem.startsWith("expired");
     throw new MnemailError(
@@ -154,6 +157,30 @@ export function openReviews({
       `review ${review.id.slice(0, 8)}: ${checked.problem}`,
       "nothing was changed",
     );
+  };
+
+  /** Decides while nobody else is at work on the thread. */
+  const decideHeld = async (userId: string, id: string, decision: Decision): Promise<Decided> => {
+    const found = await locate(userId, id);
+    const { review } = found;
+    const checked = check(userId, found, decision);
+    // Of this run: the thread may be left by another's, who decided at the same time.
+    const state = await threads.resume(userId, review.thread_id, {
+      decisions: [{ ...toResume(checked.decision), id: review.id }],
+    });
+    const answer = state.values.answers.find(({ action }) => action.id === review.id);
+    if (answer?.status !== "done" || said(answer) !== said(checked)) {
+      const [record] = await memory.reviews.find(userId, review.id);
+      if (record && record.status !== "waiting") throw decidedAlready(record);
+      throw new MnemailError("conflict", `review ${review.id.slice(0, 8)}: was not decided`, "list what waits now");
+    }
+    const { acted, failure, receipt, note } = answer;
+    if (failure !== null)
+      throw new MnemailError(failure.code, `not done: ${failure.message}`, "it waits again, under a new id");
+    const what = { action: review.action.name, decision: checked.decision.type, outcome: "done" } as const;
+    log.event("review.decided", { user: userId, email: review.email.id, ...what });
+    const next = waitingIn(userId, review.thread_id, state);
+    return { review, decision: checked.decision, acted, receipt, note, next };
   };
 
   return {
@@ -178,36 +205,24 @@ export function openReviews({
       }
     },
 
-    decide: (userId, id, decision) =>
-      memory.reviews.inTurn(userId, async () => {
-        const found = await locate(userId, id);
-        const { review } = found;
-        const checked = check(userId, found, decision);
-        // Of this run: the thread may be left by another's, who decided at the same time.
-        const state = await threads.resume(userId, review.thread_id, {
-          decisions: [{ ...toResume(checked.decision), id: review.id }],
-        });
-        const answer = state.values.answers.find(({ action }) => action.id === review.id);
-        if (answer?.status !== "done" || said(answer) !== said(checked)) {
-          const [record] = await memory.reviews.find(userId, review.id);
-          if (record && record.status !== "waiting") throw decidedAlready(record);
-          throw new MnemailError("conflict", `review ${review.id.slice(0, 8)}: was not decided`, "list what waits now");
-        }
-        const { acted, receipt, note } = answer;
-        const what = { action: review.action.name, decision: checked.decision.type, outcome: "done" } as const;
-        log.event("review.decided", { user: userId, email: review.email.id, ...what });
-        const next = waitingIn(userId, review.thread_id, state);
-        return { review, decision: checked.decision, acted, receipt, note, next };
-      }),
+    async decide(userId, id, decision) {
+      const { review } = await locate(userId, id);
+      const run = () => decideHeld(userId, review.id, decision);
+      return threads.turns.hold(userId, review.thread_id, run, { patienceMs: DECISION_PATIENCE_MS });
+    },
 
     async *resume(userId) {
       const open = (await memory.reviews.open(userId)).filter(isHere).map(({ thread_id }) => thread_id);
       for (const threadId of new Set([...open, ...(await threads.unfinished(userId))])) {
-        const state = await threads.read(userId, threadId);
-        if (!state || state.values.user_id !== userId || state.isInterrupted || !state.isUnfinished) continue;
         try {
-          await threads.proceed(userId, threadId);
-          yield { thread_id: threadId };
+          // What somebody is at work on was not cut off.
+          const held = await threads.turns.holdIfFree(userId, threadId, async () => {
+            const state = await threads.read(userId, threadId);
+            if (!state || state.values.user_id !== userId || state.isInterrupted || !state.isUnfinished) return false;
+            await threads.proceed(userId, threadId);
+            return true;
+          });
+          if (held?.result) yield { thread_id: threadId };
         } catch (error) {
           yield { thread_id: threadId, error };
         }

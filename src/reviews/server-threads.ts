@@ -1,10 +1,17 @@
 import type { Client } from "@langchain/langgraph-sdk";
 import { z } from "zod";
 import { MnemailError, renderError } from "../errors.ts";
+import type { Turns } from "../memory/thread-leases.ts";
 import { type GraphThreads, stateAfterRun, threadState, threadValuesSchema } from "./threads.ts";
 
 const GRAPH = "email_assistant";
 const PAGE = 100;
+
+/** The server lets one run at a time work on a thread. */
+const SERVER_TURNS: Turns = {
+  hold: (_userId, _threadId, run) => run(),
+  holdIfFree: async (_userId, _threadId, run) => ({ result: await run() }),
+};
 
 const failureSchema = z.object({ status: z.number().optional().catch(undefined), message: z.string().catch("") });
 
@@ -20,6 +27,7 @@ export function serverThreads(client: Client): GraphThreads {
   };
   return {
     isServer: true,
+    turns: SERVER_TURNS,
     async read(_userId, threadId) {
       const state = await reach(() => client.threads.getState(threadId)).catch((error: unknown) => {
         if (error instanceof MnemailError && error.code === "missing") return undefined;

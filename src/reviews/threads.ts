@@ -2,11 +2,12 @@ import { z } from "zod";
 import { actionSchema } from "../agent/actions.ts";
 import { answerSchema } from "../agent/review.ts";
 import { proposedFactSchema } from "../memory/records.ts";
+import type { Turns } from "../memory/thread-leases.ts";
 
 /** What is read of a thread's state; threads of another shape hold nothing that waits. */
 export const threadValuesSchema = z.object({
   user_id: z.string().catch(""),
-  email: z.object({ id: z.string() }).nullable().catch(null),
+  attempt: z.string().catch(""),
   actions: z.array(actionSchema).catch([]),
   answers: z.array(answerSchema).catch([]),
   proposals: z.array(proposedFactSchema).catch([]),
@@ -48,6 +49,8 @@ export interface GraphThreads {
   isServer: boolean;
   /** A thread as it stands, or undefined where there is none of that id. */
   read(userId: string, threadId: string): Promise<ThreadState | undefined>;
+  /** Who may work on a thread, and when. */
+  turns: Turns;
   /** Goes on with what the user answered, until the thread ends or waits again; returns how this run left it. */
   resume(userId: string, threadId: string, answers: unknown): Promise<ThreadState>;
   /** Goes on where a run was cut off. */

@@ -52,19 +52,40 @@ export function identify(tokens: Tokens | undefined): MiddlewareHandler<HttpEnv>
   };
 }
 
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i;
+
 /**
- * Reads the body of a request as JSON of a schema. No body is an empty object.
+ * Keeps pages of other sites from a server that asks for no token: what a browser sends for one names its origin, or,
+ * where a name of theirs was pointed at this machine (DNS rebinding), their name as the host.
+ *
+ * @throws MnemailError("forbidden")
+ */
+export const refuseForeign: MiddlewareHandler<HttpEnv> = async (c, next) => {
+  const url = new URL(c.req.url);
+  const open = "without API_TOKENS the server answers this machine only";
+  if (!LOOPBACK.test(c.req.header("host") ?? url.host)) {
+    throw new MnemailError("forbidden", "host: is not this machine", `${open}: ask 127.0.0.1, or set API_TOKENS`);
+  }
+  const origin = c.req.header("origin");
+  if (origin !== undefined && origin !== url.origin) {
+    throw new MnemailError("forbidden", "origin: is another site's", `${open}, and no page of another origin`);
+  }
+  await next();
+};
+
+/**
+ * Reads the body of a request as JSON of a schema. No body is an empty object, and is JSON by its type too.
  *
  * @throws MnemailError("input") that says what is wrong; {@link BadRequest} for what is no JSON.
  */
 export async function readBody<S extends z.ZodType>(c: Context, schema: S, what: string): Promise<z.output<S>> {
+  // What a page of another origin can send without asking is never JSON by its type.
+  if (!/^application\/json\b/i.test(c.req.header("content-type") ?? "")) {
+    throw new BadRequest(415, "body: expected content-type application/json, of an empty body too");
+  }
   const text = await c.req.text();
   let body: unknown = {};
   if (text !== "") {
-    // What a page of another origin can send without asking is never JSON by its type.
-    if (!/^application\/json\b/i.test(c.req.header("content-type") ?? "")) {
-      throw new BadRequest(415, "body: expected content-type application/json");
-    }
     try {
       body = JSON.parse(text);
     } catch {

@@ -5,7 +5,7 @@ import { routePath } from "hono/route";
 import type { OpenAssistant } from "../assistant.ts";
 import { HTTP_METHODS, type Log, SILENT } from "../log.ts";
 import type { Reviews } from "../reviews/reviews.ts";
-import { BadRequest, type Caller, type HttpEnv, identify } from "./caller.ts";
+import { BadRequest, type Caller, type HttpEnv, identify, refuseForeign } from "./caller.ts";
 import { errorBody, renderFailure } from "./http-errors.ts";
 import { type EmailParts, emailRoutes } from "./routes/emails.ts";
 import { feedbackRoutes } from "./routes/feedback.ts";
@@ -24,14 +24,16 @@ export interface HttpParts {
   /** The reviews as their caller may see them. */
   reviews(caller: Caller): Reviews;
   deliver: EmailParts["deliver"];
+  threadOf: EmailParts["threadOf"];
   forget: MemoryParts["forget"];
   isStoreReachable: HealthParts["isStoreReachable"];
-  /** Who may; undefined lets everybody act for everybody. */
+  /** Who may; undefined lets everybody of this machine act for everybody. */
   tokens: Tokens | undefined;
-  /** Hears of failures that are none of the caller's; the caller is told no more than that. */
-  onFailure(error: unknown): void;
   now?(): Date;
-  /** Told of each request below `/v1`, by the pattern of its route. */
+  /**
+   * Told of each request below `/v1`, by the pattern of its route, and of failures that are none of the caller's, who is
+   * told no more than that.
+   */
   log?: Log;
 }
 
@@ -41,7 +43,7 @@ export interface HttpParts {
  * that are no success are {@link ErrorBody}, without stack traces.
  */
 export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
-  const { assistant, reviews, deliver, forget, onFailure, now = () => new Date(), log = SILENT } = parts;
+  const { assistant, reviews, deliver, threadOf, forget, now = () => new Date(), log = SILENT } = parts;
   const { memory, learn, modelDescription } = assistant;
   const app = new Hono<HttpEnv>();
   app.onError((error, c) => {
@@ -51,10 +53,7 @@ export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
       return c.json(errorBody("input", error.message || "the request cannot be read"), error.status);
     }
     const { status, body } = renderFailure(error);
-    if (status >= 500) {
-      onFailure(error);
-      log.event("http.failed", { ...requestOf(c), error });
-    }
+    if (status >= 500) log.event("http.failed", { ...requestOf(c), error });
     if (status === 401) c.header("www-authenticate", "Bearer");
     return c.json(body, status);
   });
@@ -71,9 +70,10 @@ export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
     log.event("http.request", { ...requestOf(c), ...what, ...(user === undefined ? {} : { user }) });
   });
   // Only here: on the LangGraph server these would stand before its own routes too.
+  if (!parts.tokens) app.use("/v1/*", refuseForeign);
   app.use("/v1/*", identify(parts.tokens), bodyLimit({ maxSize: BODY_BYTES, onError: tooLarge }));
   app.route("/v1", reviewRoutes(reviews));
-  app.route("/v1", emailRoutes({ memory, reviewsOf: reviews, deliver, now }));
+  app.route("/v1", emailRoutes({ memory, reviewsOf: reviews, deliver, threadOf, now }));
   app.route("/v1", feedbackRoutes(learn));
   app.route("/v1", pendingRoutes(assistant, now));
   app.route("/v1", memoryRoutes({ memory, forget, now }));

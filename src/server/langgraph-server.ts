@@ -1,10 +1,11 @@
 import { loadConfig } from "../config.ts";
+import { cleanText, oneLine } from "../email.ts";
 import { describeStore } from "../store-config.ts";
 import { startTracing } from "../tracing.ts";
 import { openServer } from "./open.ts";
 import { openTokens } from "./tokens.ts";
 
-const log = (line: string) => console.error(`mnemail: ${line}`);
+const log = (line: string) => console.error(`mnemail: ${oneLine(cleanText(line))}`);
 
 const config = loadConfig();
 

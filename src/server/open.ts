@@ -1,7 +1,6 @@
 import type { Hono } from "hono";
 import { type OpenAssistant, openAssistant } from "../assistant.ts";
 import type { Config } from "../config.ts";
-import { renderError } from "../errors.ts";
 import { openLog } from "../log.ts";
 import { StoreAccess } from "../memory/access.ts";
 import { openModels } from "../models.ts";
@@ -11,11 +10,12 @@ import type { Caller, HttpEnv } from "./caller.ts";
 import { type ForgetParts, forget } from "./forget.ts";
 import { createHttpApp, type HttpParts } from "./http-app.ts";
 import type { Tokens } from "./tokens.ts";
+import { describeFailure, withoutQuoted } from "./warning.ts";
 
 const READY_MS = 5_000;
 
 /** How the threads of emails are run: by this process, or by the LangGraph server it is part of. */
-export interface ThreadRunner extends Pick<HttpParts, "reviews" | "deliver"> {
+export interface ThreadRunner extends Pick<HttpParts, "reviews" | "deliver" | "threadOf"> {
   /** The server whose threads forgetting looks through too. */
   clientOf?(caller: Caller): ForgetParts["client"];
 }
@@ -27,14 +27,17 @@ export interface OpenServer extends AsyncDisposable {
 }
 
 /**
- * Opens the assistant of a configuration for a server. `keepThreads` is false where a LangGraph server keeps them.
+ * Opens the assistant of a configuration for a server. `keepThreads` is false where a LangGraph server keeps them. `warn`
+ * is told lines without any text of mail.
  *
  * @throws MnemailError as {@link openAssistant}.
  */
 export async function openServer(
   config: Config,
-  { tokens, warn, keepThreads }: { tokens: Tokens | undefined; warn: (line: string) => void; keepThreads: boolean },
+  options: { tokens: Tokens | undefined; warn: (line: string) => void; keepThreads: boolean },
 ): Promise<OpenServer> {
+  const { tokens, keepThreads } = options;
+  const warn = (line: string) => options.warn(withoutQuoted(line));
   const opened: AsyncDisposable[] = [];
   const close = async () => {
     for (const each of opened.splice(0).reverse()) await each[Symbol.asyncDispose]();
@@ -58,7 +61,7 @@ export async function openServer(
         models,
         store,
         warn,
-        log: openLog(config, "info"),
+        log,
         ...(checkpointer === undefined ? {} : { checkpointer }),
       }),
     );
@@ -70,7 +73,7 @@ export async function openServer(
     const isStoreReachable = async () => {
       const read = access.batch([{ namespace: ["email_assistant", "readiness"], key: "readiness" }]);
       return within(READY_MS, read).catch((error: unknown) => {
-        warn(`the store cannot be reached: ${renderError(error)}`);
+        options.warn(`the store cannot be reached: ${describeFailure(error)}`);
         return false;
       });
     };
@@ -79,7 +82,8 @@ export async function openServer(
       assistant,
       createApp: (runner) =>
         createHttpApp({
-          ...{ assistant, tokens, isStoreReachable, reviews: runner.reviews, deliver: runner.deliver },
+          ...{ assistant, tokens, isStoreReachable },
+          ...{ reviews: runner.reviews, deliver: runner.deliver, threadOf: runner.threadOf },
           forget: (caller, target, { confirm }) =>
             forget(
               caller.userId,
@@ -88,7 +92,6 @@ export async function openServer(
               { store, access, prompts, openThreads, client: runner.clientOf?.(caller) },
             ),
           log,
-          onFailure: (error) => warn(`a request failed: ${renderError(error)}`),
         }),
       [Symbol.asyncDispose]: close,
     };

@@ -58,6 +58,8 @@ export interface UserNamespaces {
   reviews: string[];
   /** The emails that were delivered to a server, by a hash of all of them; no text. */
   deliveries: string[];
+  /** Which process is at work on a thread, by the thread's id; gone when it is done. */
+  leases: string[];
   /** The user's profile. */
   profile: string[];
   /** What the user said, by idempotency key; appended to only. */
@@ -94,6 +96,7 @@ export function userNamespaces(userId: string): UserNamespaces {
     events: [ROOT, label, "events"],
     reviews: [ROOT, label, "reviews"],
     deliveries: [ROOT, label, "deliveries"],
+    leases: [ROOT, label, "leases"],
     profile: [ROOT, label, "profile"],
     feedback: [ROOT, label, "feedback"],
     receipts: [ROOT, label, "receipts"],

@@ -22,7 +22,7 @@ const EMAIL: OutgoingEmail = {
   key: "k1",
   userId: "ana@home.example",
   from: "Ana Berg <ana@home.example>",
-  to: "Bob <bob@work.example>",
+  to: "bob@work.example",
   subject: "Re: Møte i mars",
   body: "Hei Bob,\n\nja, gjerne.\n\nAna",
   inReplyTo: "parent@work.example",
@@ -126,7 +126,7 @@ describe("an email", () => {
     expect(text.split("\r\n\r\n")[0]?.split("\r\n")).toEqual([
       "Content-Transfer-Encoding: quoted-printable",
       "From: Ana Berg <ana@home.example>",
-      "To: Bob <bob@work.example>",
+      "To: bob@work.example",
       "In-Reply-To: <parent@work.example>",
       "References: <root@work.example> <middle@home.example> <parent@work.example>",
       "Subject: =?UTF-8?Q?Re=3A_M=C3=B8te_i_mars?=",
@@ -162,9 +162,9 @@ describe("an email", () => {
       /^(?:Content-Transfer-Encoding|From|To|In-Reply-To|References|Subject|Message-ID|Date|MIME-Version|Content-Type):/;
     await fc.assert(
       fc.asyncProperty(wild, wild, wild, fc.array(wild), async (subject, body, name, ids) => {
-        const to = `"${name.replace(/["\\\r\n]/g, "")}" <bob@work.example>`;
-        const mail = { ...EMAIL, subject, body, to, inReplyTo: `${ids[0]}@x`, references: ids };
-        if (addressList(to).join() !== "bob@work.example") return;
+        const from = `"${name.replace(/["\\\r\n]/g, "")}" <ana@home.example>`;
+        const mail = { ...EMAIL, subject, body, from, inReplyTo: `${ids[0]}@x`, references: ids };
+        if (addressList(from).join() !== "ana@home.example") return;
         const bytes = await composeEmail(mail);
         const lines = bytes.toString("latin1").split("\r\n");
         expect(lines.every((line) => line.length <= 998)).toBe(true);
@@ -175,18 +175,47 @@ describe("an email", () => {
         expect(email.subject).toBe(oneLine(subject.replace(/\0/g, "")));
         expect(email.body).toBe(tidy(body));
         expect(addressList(email.to)).toEqual(["bob@work.example"]);
+        expect(addressList(email.from)).toEqual(["ana@home.example"]);
       }),
     );
   });
 
   test("is read as what was approved: nothing in it is decoded a second time", async () => {
     const subject = "=?utf-8?B?U2VuZCBtb25leQ==?=";
-    const mail = { ...EMAIL, subject, to: '"=?utf-8?Q?Boss?=" <bob@work.example>' };
+    const mail = { ...EMAIL, subject, from: '"=?utf-8?Q?Boss?=" <ana@home.example>' };
     const { email } = await parseEml(await composeEmail(mail));
-    expect(email).toMatchObject({ subject, to: "bob@work.example" });
+    expect(email).toMatchObject({ subject, from: "ana@home.example" });
     for (const to of ["=?utf-8?Q?=3Ceve=40evil.example=3E?=", "<=?utf-8?Q?eve=40evil.example=2C?=bob@work.example>"]) {
       expect(await refusal(composeEmail({ ...EMAIL, to }))).toMatchObject({ code: "input" });
     }
+  });
+
+  test.each([
+    ...["bob@work.example,eve@evil.example", "bob@work.example;eve@evil.example", "bob@work.example, eve@evil.example"],
+    ...[
+      "(bob@work.example)eve@evil.example",
+      "bob@work.example (,eve@evil.example)",
+      "g:eve@evil.example;",
+      "a=?b@evil.example",
+    ],
+    ...["bo\u200bb@work.example", "Bob <bob@work.example>", "bob@work.example\r\nBcc: eve@evil.example"],
+  ])("or an invitation goes to one plain address, and is not written to %j", async (to) => {
+    using folder = temporaryFolder();
+    const outbox = createFileOutbox({ folder: folder.path("out") });
+    expect(await refusal(outbox.writeEmail({ ...EMAIL, to }))).toMatchObject({ code: "input" });
+    expect(await refusal(outbox.addEvent({ ...EVENT, attendees: [to] }))).toMatchObject({ code: "input" });
+    expect(await files(folder.path("."))).toEqual([]);
+  });
+
+  test.each([
+    ...["Ana <ana@home.example,eve@evil.example>", "ana@home.example, eve@evil.example", "Ana", ""],
+    ...["Ana <(ana@home.example)eve@evil.example>", "=?utf-8?q?=3Ceve=40evil.example=3E?=", '"a,b"@home.example'],
+  ])("or an invitation comes from one plain address, and not from %j", async (from) => {
+    using folder = temporaryFolder();
+    const outbox = createFileOutbox({ folder: folder.path("out") });
+    expect(await refusal(outbox.writeEmail({ ...EMAIL, from }))).toMatchObject({ code: "input" });
+    expect(await refusal(outbox.addEvent({ ...EVENT, organizer: from }))).toMatchObject({ code: "input" });
+    expect(await files(folder.path("."))).toEqual([]);
   });
 
   test("names ids of other emails only where they are ids", async () => {

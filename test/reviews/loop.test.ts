@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { EmailResult } from "../../src/handle.ts";
 import { parseEml } from "../../src/mail/eml.ts";
 import type { PendingReview } from "../../src/reviews/pending-reviews.ts";
 import { email, openTestAssistant, type TestAssistant, temporaryFolder } from "../support/assistant.ts";
+import { startPglite, type TestDatabase } from "../support/postgres.ts";
 
-const ANA = "ana@home.example";
 const NOW = "2026-03-02T09:00:00Z";
 
 const question = (id: string, more = "") =>
@@ -14,24 +14,11 @@ const notice = (id: string) =>
   email({ id, from: "CI <builds@work.example>", subject: "Build failed", body: "The nightly build failed on main." });
 
 let folder: ReturnType<typeof temporaryFolder>;
-let environment: Record<string, string>;
 let assistant: TestAssistant;
+/** Another user for each test, since all of them share one database. */
+let ANA: string;
+let count = 0;
 
-beforeEach(async () => {
-  folder = temporaryFolder();
-  environment = { STORE_URL: `sqlite:${folder.path("memory.db")}`, OUTBOX_PATH: folder.path("outbox") };
-  assistant = await open();
-});
-afterEach(async () => {
-  await assistant[Symbol.asyncDispose]();
-  folder[Symbol.dispose]();
-});
-
-const open = () => openTestAssistant(environment, {}, NOW, { checkpointer: true });
-const restart = async () => {
-  await assistant[Symbol.asyncDispose]();
-  assistant = await open();
-};
 const sent = () => {
   const place = folder.path("outbox");
   if (!existsSync(place)) return [];
@@ -43,7 +30,33 @@ const only = ({ reviews }: Pick<EmailResult, "reviews">): PendingReview => {
   return review;
 };
 
-describe("the user's answer decides, is carried out, and teaches", () => {
+describe.each(["SQLite", "PostgreSQL"])("%s: the user's answer decides, is carried out, and teaches", (backend) => {
+  let database: TestDatabase | undefined;
+  const open = () => {
+    const STORE_URL = database?.url ?? `sqlite:${folder.path("memory.db")}`;
+    return openTestAssistant({ STORE_URL, OUTBOX_PATH: folder.path("outbox") }, {}, NOW, { checkpointer: true });
+  };
+  const restart = async () => {
+    await assistant[Symbol.asyncDispose]();
+    assistant = await open();
+  };
+  beforeAll(async () => {
+    if (backend === "PostgreSQL") database = await startPglite();
+  });
+  afterAll(async () => {
+    await database?.stop();
+  });
+  beforeEach(async () => {
+    count += 1;
+    ANA = `ana${count}@home.example`;
+    folder = temporaryFolder();
+    assistant = await open();
+  });
+  afterEach(async () => {
+    await assistant[Symbol.asyncDispose]();
+    folder[Symbol.dispose]();
+  });
+
   test("an approved draft is written to the outbox as it was shown, after a restart too", async () => {
     const result = await assistant.handle(ANA, question("q1@work.example"));
     expect(result).toMatchObject({ status: "pending_review", label: "respond" });
@@ -83,7 +96,7 @@ describe("the user's answer decides, is carried out, and teaches", () => {
     await restart();
     const next = only(await assistant.handle(ANA, question("q2@work.example")));
     expect(next.action.args["body"]).toContain("Ana B.");
-    const others = only(await assistant.handle("ben@home.example", question("q2@work.example")));
+    const others = only(await assistant.handle(`ben${count}@home.example`, question("q2@work.example")));
     expect(others.action.args["body"]).not.toContain("Ana B.");
   });
 

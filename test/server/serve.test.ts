@@ -144,10 +144,22 @@ describe("mnemail serve: from delivery to answer over HTTP", () => {
     expect((await deliver({ ...email, body: "Could you tell me more?" })).duplicate).toBe(false);
   });
 
+  test("of a conversation, each email is answered with what waits of it alone", async () => {
+    const references = ["root@work.example"];
+    const tom = question("the roof", { references });
+    const eve = question("the cellar", { references, from: "Eve <eve@evil.example>" });
+    const both = await Promise.all([deliver(tom), deliver(eve)]);
+    expect(both.map(({ id, reviews }) => reviews.map(({ email }) => email.id === id))).toEqual([[true], [true]]);
+    expect((await deliver(tom)).reviews).toEqual(both[0]?.reviews);
+  });
+
   test("an email whose handling failed is handled when it is delivered again", async () => {
-    const email = question("Broken answer");
+    const email = question("Broken answer", { id: "the-secret-meeting@work.example" });
     const failed = await ana(post("/v1/emails", email));
     expect(failed).toMatchObject({ status: 502, json: { error: { code: "model" } } });
+    // The model's error quotes the email back.
+    await until(async () => (served.output().includes('"http.failed"') ? true : undefined));
+    expect(served.output()).not.toMatch(/secret-meeting|Broken answer/);
     expect(await deliver(email)).toMatchObject({ duplicate: false, status: "done" });
   });
 
@@ -185,7 +197,8 @@ describe("bad input gets the right status, one clear message, and changes nothin
     ["a large body", 413, post("/v1/emails", { ...question("x"), body: "x".repeat(300_000) }), "262144 bytes"],
     ["no email", 422, post("/v1/emails", { to: "ana" }), "email: from: expected an address"],
     ["an email that is a list", 422, post("/v1/emails", []), "email: body"],
-    ["nothing", 422, post("/v1/emails"), "email:"],
+    ["nothing", 422, post("/v1/emails", {}), "email:"],
+    ["no body of no type", 415, post("/v1/memory/rollback"), "of an empty body too"],
     ["a deep body", 422, post("/v1/feedback", deep), "feedback:"],
     [
       "a decision of another type",

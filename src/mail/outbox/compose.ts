@@ -1,18 +1,20 @@
+import { domainToASCII } from "node:url";
 import MailComposer from "nodemailer/lib/mail-composer";
 import { encodeWord } from "nodemailer/lib/mime-funcs";
 import { addressParser } from "postal-mime";
-import { cleanText, isMessageId, oneLine } from "../../email.ts";
+import { addressList, cleanText, isMessageId, isPlainAddress, oneLine } from "../../email.ts";
 import { MnemailError } from "../../errors.ts";
 
-/** The address parser takes quadratic time over hostile text; hundreds of recipients fit in this. */
-const ADDRESSES_LIMIT = 10_000;
-/** RFC 5321 §4.5.3.1: 64 of the local part, 255 of the domain. */
-const ADDRESS_LIMIT = 320;
+/** The address parser takes quadratic time over hostile text. */
+const MAILBOX_LIMIT = 10_000;
 /** Longer names are nobody's, and would not fit on a line. */
 const NAME_LIMIT = 100;
 const LONGEST_PLAIN_WORD = 60;
 
-/** What an email is made of. `references` are those of the email that is answered, `inReplyTo` its own id. */
+/**
+ * What an email is made of. `to` is the address alone, {@link isPlainAddress}; `from` may have a name. `references` are those of the email that is answered,
+ * `inReplyTo` its own id.
+ */
 export interface EmailParts {
   /** Names the email for good: its Message-ID is made of it. */
   key: string;
@@ -34,20 +36,21 @@ export interface Mailbox {
 /**
  * Writes an email in Internet Message Format (RFC 5322; MIME: RFC 2045, 2047): text in UTF-8, lines end in CRLF. It goes
  * on from `inReplyTo` (RFC 5322 §3.6.4); ids of another form than {@link isMessageId}'s are left out. No value can add a
- * header, and none is read as another than it is.
+ * header, and none is read as another than it is: the one recipient is `to`.
  *
- * @throws MnemailError("usage") without a sender, ("input") for recipients that are no addresses.
+ * @throws MnemailError("usage") without a sender, ("input") for a sender or recipient that is not one plain address.
  */
 export async function composeEmail(parts: EmailParts): Promise<Buffer> {
   const { key, at, inReplyTo } = parts;
-  const [from] = parts.from === undefined ? [] : mailboxes("sender", parts.from);
-  if (from === undefined) {
+  if (parts.from === undefined) {
     throw new MnemailError(
       "usage",
       "sender: none; expected an address of yours in the profile",
       "set one with mnemail profile set --address you@example.com",
     );
   }
+  const from = mailbox("sender", parts.from);
+  const to = plainAddress("recipient", parts.to);
   const parent = inReplyTo !== undefined && isMessageId(inReplyTo) ? inReplyTo : undefined;
   const references = [
     ...parts.references.filter((id) => id !== parent && isMessageId(id)),
@@ -56,7 +59,8 @@ export async function composeEmail(parts: EmailParts): Promise<Buffer> {
   // Not Auto-Submitted: auto-replied (RFC 3834 §5): a person read this text and had it sent.
   const message = new MailComposer({
     from,
-    to: mailboxes("recipient", parts.to),
+    // An object, since text would be parsed again.
+    to: { name: "", address: to },
     subject: headerText(parts.subject),
     date: at,
     messageId: `<${key}@${ownDomain(from.address)}>`,
@@ -69,33 +73,51 @@ export async function composeEmail(parts: EmailParts): Promise<Buffer> {
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  return await message.compile().build();
+  const bytes = await message.compile().build();
+  if (!isTo(bytes, to)) throw notPlain("recipient", to);
+  return bytes;
+}
+
+/** An address as it is, where it is plain. @throws MnemailError("input") that names the field, for another. */
+export function plainAddress(field: string, address: string): string {
+  if (!isPlainAddress(address)) throw notPlain(field, address);
+  return address;
 }
 
 /**
- * The mailboxes of an address header, groups flattened; `field` names it in errors. The parser is the one that decides
- * elsewhere who a recipient is. It decodes encoded words (RFC 2047), as some programs do even within quotes: a name that
- * comes of them is left out, an address refused, since nobody approved what they say.
+ * The one mailbox of the user's own text. The parser decodes encoded words (RFC 2047), even within quotes: a name that comes
+ * of them is left out.
  *
- * @throws MnemailError("input") where anything in it has no address, or there is none.
+ * @throws MnemailError("input") that names the field, where it is not one, or its address is not plain.
  */
-export function mailboxes(field: string, header: string): Mailbox[] {
-  const text = header.length <= ADDRESSES_LIMIT ? oneLine(cleanText(header)) : "";
-  const found = addressParser(text, { flatten: true });
-  const isEncoded = text.includes("=?");
-  const isReadable = found.every(({ address = "" }) => isAddress(address) && (!isEncoded || text.includes(address)));
-  if (found.length > 0 && isReadable) {
-    return found.map(({ name, address = "" }) => ({
-      name: isEncoded || name.length > NAME_LIMIT ? "" : name,
-      address,
-    }));
-  }
-  const seen = cleanText(oneLine(header.slice(0, 80)));
-  throw new MnemailError("input", `${field}: saw ${JSON.stringify(seen)}; expected an address such as ada@example.com`);
+export function mailbox(field: string, text: string): Mailbox {
+  const line = text.length <= MAILBOX_LIMIT ? oneLine(cleanText(text)) : "";
+  const [found, ...others] = addressParser(line, { flatten: true });
+  const { name = "", address = "" } = found ?? {};
+  if (others.length > 0 || !isPlainAddress(address) || !line.includes(address)) throw notPlain(field, text);
+  return { name: line.includes("=?") || name.length > NAME_LIMIT ? "" : name, address };
 }
 
-function isAddress(text: string): boolean {
-  return text.length <= ADDRESS_LIMIT && /^[^@]+@[^\s@]+$/.test(text) && !text.includes("=?");
+function notPlain(field: string, text: string): MnemailError {
+  const seen = JSON.stringify(cleanText(oneLine(text.slice(0, 80))));
+  return new MnemailError("input", `${field}: saw ${seen}; expected an address such as ada@example.com`);
+}
+
+/** Whether the headers that were written have one recipient, and it is this one: the file counts, not what was meant. */
+function isTo(bytes: Buffer, address: string): boolean {
+  const headers = bytes
+    .subarray(0, bytes.indexOf("\r\n\r\n"))
+    .toString()
+    .replace(/\r\n(?=[ \t])/g, "");
+  const [to, ...others] = headers.match(/^(?:to|cc|bcc):.*$/gim) ?? [];
+  const found = addressList(to?.replace(/^to:/i, "") ?? "").map(inAscii);
+  return others.length === 0 && found.length === 1 && found[0] === inAscii(address.toLowerCase());
+}
+
+/** Domains may be written in ASCII (RFC 5890 §2.3.2.1), and mean the same. */
+function inAscii(address: string): string {
+  const at = address.lastIndexOf("@") + 1;
+  return address.slice(0, at) + domainToASCII(address.slice(at));
 }
 
 /** Nodemailer lets encoded words (RFC 2047) pass: the text would be read as another than was approved. */

@@ -1,11 +1,11 @@
 import { MnemailError } from "../../errors.ts";
-import { mailboxes } from "./compose.ts";
+import { mailbox, plainAddress } from "./compose.ts";
 
 const MINUTE = 60_000;
 /** RFC 5545 §3.1, in octets, without the line break. */
 const LINE_LIMIT = 75;
 
-/** What an event is made of. */
+/** What an event is made of. Attendees are addresses alone, plain ones; the organizer may have a name. */
 export interface EventParts {
   /** Names the event for good: its UID is made of it. */
   key: string;
@@ -26,7 +26,7 @@ export function eventUid(key: string): string {
  * The lines of a VEVENT (RFC 5545 §3.6.1), times in UTC, each ending in `lineBreak`. Without METHOD, and with
  * SCHEDULE-AGENT=NONE (RFC 6638 §7.1): no calendar server may send invitations, which nobody approved.
  *
- * @throws MnemailError("input") for attendees that are no addresses and times that cannot be written.
+ * @throws MnemailError("input") for an organizer or attendees that are not plain addresses and times that cannot be written.
  */
 export function eventText(
   { key, title, attendees, start, durationMinutes, organizer, at }: EventParts,
@@ -39,12 +39,8 @@ export function eventText(
     `DTSTART:${utc(start.getTime())}`,
     `DTEND:${utc(start.getTime() + durationMinutes * MINUTE)}`,
     `SUMMARY:${escapeText(title)}`,
-    ...(organizer === undefined
-      ? []
-      : mailtos("organizer", organizer)
-          .slice(0, 1)
-          .map((uri) => `ORGANIZER:${uri}`)),
-    ...attendees.flatMap((each) => mailtos("attendee", each)).map((uri) => `ATTENDEE;SCHEDULE-AGENT=NONE:${uri}`),
+    ...(organizer === undefined ? [] : [`ORGANIZER:${mailto(mailbox("organizer", organizer).address)}`]),
+    ...attendees.map((each) => `ATTENDEE;SCHEDULE-AGENT=NONE:${mailto(plainAddress("attendee", each))}`),
     "END:VEVENT",
   ];
   return lines.map((line) => fold(line, lineBreak) + lineBreak).join("");
@@ -74,11 +70,8 @@ function escapeText(text: string): string {
     .replace(/(?!\t)\p{Cc}/gu, "");
 }
 
-function mailtos(field: string, header: string): string[] {
-  return mailboxes(field, header).map(({ address }) => {
-    const [, local = "", domain = ""] = /^(.*)@(.*)$/.exec(address) ?? [];
-    return `mailto:${escapeUri(local)}@${escapeUri(domain)}`;
-  });
+function mailto(address: string): string {
+  return `mailto:${address.split("@").map(escapeUri).join("@")}`;
 }
 
 function escapeUri(text: string): string {
