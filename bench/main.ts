@@ -50,7 +50,7 @@ program
   .command("graph")
   .description("what an email takes beside its model, against a bare graph, and emails per second; some 4 minutes")
   .option("--json", "print JSON for programs")
-  .option("--quick", "small numbers, below 30 seconds: proves that the command works")
+  .option("--quick", "small numbers, below a minute: proves that the command works")
   .action(async (raw: unknown) => {
     const options = z.object({ json: z.boolean().default(false), quick: z.boolean().default(false) }).parse(raw);
     const { runGraphBench } = await import("./graph.ts");

@@ -34,7 +34,7 @@ describe("mnemail run", () => {
     const first = await run(folder, folder.path("inbox.jsonl"), "--json");
     expect(first.code).toBe(0);
     const [respond, ignore] = jsonLines(first.stdout);
-    const usage = { model_calls: 2, embedding_calls: 1, store_round_trips: 5 };
+    const usage = { model_calls: 2, embedding_calls: 1, store_round_trips: 7 };
     expect(respond).toEqual({
       id: "q1",
       status: "pending_review",
@@ -52,7 +52,7 @@ describe("mnemail run", () => {
     const second = await run(folder, folder.path("inbox.jsonl"), "--json");
     const [again] = jsonLines(second.stdout);
     // Two of them replace the review of the first run.
-    expect(again).toMatchObject({ memories: [{ kind: "episodic" }], usage: { store_round_trips: 5 } });
+    expect(again).toMatchObject({ memories: [{ kind: "episodic" }], usage: { store_round_trips: 7 } });
   });
 
   test("for people: one line per email, then the counts", async () => {

@@ -148,7 +148,7 @@ describe("mnemail serve: from delivery to answer over HTTP", () => {
     const references = ["root@work.example"];
     const tom = question("the roof", { references });
     const eve = question("the cellar", { references, from: "Eve <eve@evil.example>" });
-    const both = await Promise.all([deliver(tom), deliver(eve)]);
+    const both = [await deliver(tom), await deliver(eve)];
     expect(both.map(({ id, reviews }) => reviews.map(({ email }) => email.id === id))).toEqual([[true], [true]]);
     expect((await deliver(tom)).reviews).toEqual(both[0]?.reviews);
   });
@@ -157,7 +157,7 @@ describe("mnemail serve: from delivery to answer over HTTP", () => {
     const email = question("Broken answer", { id: "the-secret-meeting@work.example" });
     const failed = await ana(post("/v1/emails", email));
     expect(failed).toMatchObject({ status: 502, json: { error: { code: "model" } } });
-    // The model's error quotes the email back.
+    // What is logged of it names neither the email nor what it says.
     await until(async () => (served.output().includes('"http.failed"') ? true : undefined));
     expect(served.output()).not.toMatch(/secret-meeting|Broken answer/);
     expect(await deliver(email)).toMatchObject({ duplicate: false, status: "done" });

@@ -15,20 +15,9 @@ const question = (id: string) => ({
   body: "Hi Ana,\nCould you tell me when the release is planned?\nTom",
 });
 
-const stateSchema = z.object({
-  trust: z.string(),
-  actions: z.array(z.object({ id: z.string() })),
-  __interrupt__: z
-    .array(
-      z.object({
-        value: z.object({
-          problem: z.string().optional(),
-          actionRequests: z.array(z.object({ name: z.string(), args: z.looseObject({ body: z.string().optional() }) })),
-          reviewConfigs: z.array(z.object({ actionName: z.string(), allowedDecisions: z.array(z.string()) })),
-        }),
-      }),
-    )
-    .optional(),
+const requestSchema = z.object({
+  problem: z.string().optional(),
+  actionRequests: z.array(z.object({ name: z.string(), args: z.looseObject({ body: z.string().optional() }) })),
 });
 
 describe.each(["SQLite", "PostgreSQL"])("%s: the graph as Studio runs it, with the SDK", (backend) => {
@@ -46,23 +35,27 @@ describe.each(["SQLite", "PostgreSQL"])("%s: the graph as Studio runs it, with t
     let server = await startDevServer(folder.path("."), environment);
     try {
       let client = new Client({ apiUrl: server.url, apiKey: null });
+      /** What a thread asks for now, as Studio shows it. */
+      const asked = async (thread: string) => {
+        const { values, tasks } = await client.threads.getState<{ trust: string }>(thread);
+        expect(values.trust).toBe("mail");
+        return tasks.flatMap(({ interrupts }) => interrupts.map(({ value }) => requestSchema.parse(value)));
+      };
       const begin = async (id: string) => {
         const { thread_id } = await client.threads.create();
-        const payload = { input: { email_input: question(id) }, config };
-        const state = stateSchema.parse(await client.runs.wait(thread_id, GRAPH, payload));
-        return { thread_id, draft: draftOf(state) };
+        await client.runs.wait(thread_id, GRAPH, { input: { email_input: question(id) }, config });
+        return { thread_id, draft: draftOf(await asked(thread_id)) };
       };
       const resume = async (thread: string, answer: unknown) => {
-        const state = stateSchema.parse(await client.runs.wait(thread, GRAPH, { command: { resume: answer }, config }));
-        expect(state.trust).toBe("mail");
-        return state;
+        await client.runs.wait(thread, GRAPH, { command: { resume: answer }, config });
+        return asked(thread);
       };
 
-      const { input_schema, context_schema } = await client.assistants.getSchemas(GRAPH);
+      // The server publishes no schema of the context for graphs of a StateSchema (langgraph-api, graph/parser).
+      const { input_schema } = await client.assistants.getSchemas(GRAPH);
       expect(input_schema?.properties).toMatchObject({
         email_input: { description: expect.stringContaining("email") },
       });
-      expect(context_schema?.properties).toMatchObject({ user_id: { description: expect.stringContaining("Whose") } });
 
       const first = await begin("q1@work.example");
       await server.stop();
@@ -72,9 +65,8 @@ describe.each(["SQLite", "PostgreSQL"])("%s: the graph as Studio runs it, with t
       expect(waiting.tasks[0]?.interrupts).toHaveLength(1);
       expect(sent()).toEqual([]);
       const nonsense = await resume(first.thread_id, { decisions: [{ type: "maybe" }] });
-      expect(nonsense.__interrupt__?.[0]?.value.problem).toMatch(/^not an answer: /);
-      const approved = await resume(first.thread_id, { decisions: [{ type: "approve" }] });
-      expect(approved.__interrupt__ ?? []).toEqual([]);
+      expect(nonsense[0]?.problem).toMatch(/^not an answer: /);
+      expect(await resume(first.thread_id, { decisions: [{ type: "approve" }] })).toEqual([]);
       expect(sent()).toHaveLength(1);
 
       const second = await begin("q2@work.example");
@@ -101,8 +93,7 @@ describe.each(["SQLite", "PostgreSQL"])("%s: the graph as Studio runs it, with t
   });
 });
 
-function draftOf({ __interrupt__ = [] }: z.infer<typeof stateSchema>): string {
-  const [request] = __interrupt__[0]?.value.actionRequests ?? [];
-  expect(request?.name).toBe("write_email");
-  return request?.args.body ?? "";
+function draftOf([request]: readonly z.infer<typeof requestSchema>[]): string {
+  expect(request?.actionRequests).toMatchObject([{ name: "write_email" }]);
+  return request?.actionRequests[0]?.args.body ?? "";
 }
