@@ -133,7 +133,8 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
       });
     const graph = createEmailAssistant({
       ...{ store, models, prompts, calendarPath, respondMaxModelCalls, outbox, now, warn },
-      stepTimeoutMs: modelTimeoutMs * (modelMaxRetries + 2),
+      // Beside its attempts, the client waits between them.
+      stepTimeoutMs: modelTimeoutMs * (modelMaxRetries + 1) + 60_000 * (modelMaxRetries + 1),
       learn: teach,
       ...(threads ? { checkpointer: threads.checkpointer } : {}),
       ...(config.memoryExtraction ? { onQueued: extractInBackground } : {}),

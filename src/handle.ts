@@ -1,4 +1,5 @@
 import { AIMessage } from "@langchain/core/messages";
+import { isNodeTimeoutError } from "@langchain/langgraph";
 import { z } from "zod";
 import type { EmailAssistant } from "./agent/graph.ts";
 import type { AssistantState } from "./agent/state.ts";
@@ -64,7 +65,7 @@ export function handle(
   userId: string,
   email: Email,
   { graph, hasThreads, now, memory, model, log }: Handling,
-  tell: (event: AssistantEvent) => void = () => {},
+  tell?: (event: AssistantEvent) => void,
 ): Promise<EmailResult> {
   return metered(async (usage) => {
     const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [], reviews: [] };
@@ -81,7 +82,8 @@ export function handle(
       const found = { label, outcome: status, reviews: reviews.length, usage: usage() } as const;
       log.event("email.handled", { user: userId, email: id, ...found });
       return { id, status, label, reason, draft, events, memories, reviews, usage: usage() };
-    } catch (error) {
+    } catch (thrown) {
+      const error = isNodeTimeoutError(thrown) ? tookTooLong(thrown) : thrown;
       log.event("email.failed", { user: userId, email: email.id, error, usage: usage() });
       const cost = { kind: "email", model, usage: usage(), at: now().toISOString(), email_id: email.id } as const;
       // What failed because of the store cannot be kept there; the failure that is reported is the first.
@@ -99,11 +101,14 @@ async function runGraph(
   graph: EmailAssistant,
   email: Email,
   at: RunConfig,
-  tell: (event: AssistantEvent) => void,
+  tell?: (event: AssistantEvent) => void,
 ): Promise<State | undefined> {
-  const run = { ...at, durability: "sync" as const, streamMode: ["updates" as const, "values" as const] };
+  const input = { email_input: { ...email } };
+  const durable = { ...at, durability: "sync" as const };
+  if (!tell) return graph.invoke(input, durable);
+  const run = { ...durable, streamMode: ["updates" as const, "values" as const] };
   let state: State | undefined;
-  for await (const [mode, step] of await graph.stream({ email_input: { ...email } }, run)) {
+  for await (const [mode, step] of await graph.stream(input, run)) {
     // A run that waits ends with a chunk of the interrupt alone.
     if (mode === "values") state = { ...state, ...step };
     else for (const event of eventsOf(step)) tell(event);
@@ -145,6 +150,11 @@ async function inThread(
 /** Of one conversation; a hundred broken runs in it are left to `resume`. */
 const MOST_THREADS = 100;
 const cutOffSchema = z.object({ email: z.object({ id: z.string() }) });
+
+function tookTooLong(cause: unknown): MnemailError {
+  const hint = "try again, or raise MODEL_TIMEOUT_MS";
+  return new MnemailError("model", "the model did not answer in time", hint, { cause });
+}
 
 function codeOf(error: unknown): { code?: ErrorCode } {
   return error instanceof MnemailError ? { code: error.code } : {};

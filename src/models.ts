@@ -87,12 +87,14 @@ export async function askForJson<T>(
   chat: ChatOpenAI,
   request: { name: string; schema: z.ZodType<T>; messages: BaseMessage[] },
 ): Promise<T> {
-  const asked = chat.withConfig({
-    response_format: {
-      type: "json_schema",
-      json_schema: { name: request.name, strict: true, schema: strictJsonSchema(request.schema) },
-    },
-  });
+  const asked = once(chat, request.schema, () =>
+    chat.withConfig({
+      response_format: {
+        type: "json_schema",
+        json_schema: { name: request.name, strict: true, schema: strictJsonSchema(request.schema) },
+      },
+    }),
+  );
   const message = await invoke(chat, () => asked.invoke(request.messages));
   const answer = request.schema.safeParse(parseJson(message.text));
   if (answer.success) return answer.data;
@@ -113,8 +115,21 @@ export async function askForToolCalls(
   chat: ChatOpenAI,
   request: { tools: StructuredToolParams[]; messages: BaseMessage[]; choice?: "required" | "auto" },
 ): Promise<AIMessageChunk> {
-  const asked = chat.bindTools(request.tools, { tool_choice: request.choice ?? "required", strict: true });
+  const { tools, choice = "required" } = request;
+  const asked = once(chat, tools, () => chat.bindTools(tools, { tool_choice: choice, strict: true }));
   return invoke(chat, () => asked.invoke(request.messages));
+}
+
+type Bound = ReturnType<ChatOpenAI["withConfig"]>;
+const BOUND = new WeakMap<ChatOpenAI, WeakMap<object, Bound>>();
+
+/** To bind a model makes another client, and to name a schema walks through it: once for each schema and list of tools. */
+function once(chat: ChatOpenAI, what: object, bind: () => Bound): Bound {
+  const known = BOUND.get(chat) ?? new WeakMap<object, Bound>();
+  BOUND.set(chat, known);
+  const bound = known.get(what) ?? bind();
+  known.set(what, bound);
+  return bound;
 }
 
 async function invoke(chat: ChatOpenAI, call: () => Promise<AIMessageChunk>): Promise<AIMessageChunk> {

@@ -25,6 +25,8 @@ type State = typeof AssistantState.State;
 type Update = typeof AssistantState.Update;
 type ToolCall = NonNullable<AIMessage["tool_calls"]>[number];
 
+const TOOLS = [...AGENT_TOOLS.values(), ...GATED_TOOLS.values()];
+
 /** What answering works with. */
 export interface AnsweringParts {
   memory: Memory;
@@ -59,7 +61,7 @@ export async function answer(
   const remarks = state.remarks.map((text) => new HumanMessage(text));
   const asked = [...(opening?.messages ?? []), ...remarks];
   const message = await askForToolCalls(models.chat, {
-    tools: [...AGENT_TOOLS.values(), ...GATED_TOOLS.values()],
+    tools: TOOLS,
     messages: [...state.messages, ...asked],
   });
   const calls = message.tool_calls ?? [];

@@ -26,7 +26,7 @@ export function startEmail(state: State, place: ActionPlace): Update {
   const isSame = isAbout(email);
   const unfinished = state.answers.filter(isUnfinished);
   const isAnswered = ({ id }: State["actions"][number]) => unfinished.some(({ action }) => action.id === id);
-  return {
+  const fresh: Update = {
     ...NO_INPUT,
     user_id: place.userId,
     trust: "mail",
@@ -54,6 +54,16 @@ export function startEmail(state: State, place: ActionPlace): Update {
     answer_calls: 0,
     usage: overwrite({ ...NO_USAGE }),
   };
+  // Each field that is written is a row in the checkpoints.
+  const isNew = ([name, value]: [string, unknown]) => !isAlready(name, Reflect.get(state, name), value);
+  return Object.fromEntries(Object.entries(fresh).filter(isNew));
+}
+
+function isAlready(name: string, was: unknown, value: unknown): boolean {
+  const wanted: unknown = value instanceof Overwrite ? value.value : value;
+  if (!Array.isArray(was) || was.length > 0) return (was ?? null) === wanted;
+  // Those of an earlier email are removed, where there are any.
+  return name === "messages" || (Array.isArray(wanted) && wanted.length === 0);
 }
 
 /** What the user wanted written anew where the model failed before it could: it waits again as it was. */

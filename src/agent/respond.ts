@@ -1,5 +1,5 @@
 import { type BaseMessage, HumanMessage, SystemMessage } from "@langchain/core/messages";
-import { addressList, type Email, renderEmail } from "../email.ts";
+import { addressList, type Email, isPlainAddress, renderEmail } from "../email.ts";
 import type { Memory } from "../memory/memory.ts";
 import { usedPrompts, usedRules } from "../memory/procedural.ts";
 import { type Profile, renderProfile } from "../memory/profile.ts";
@@ -49,9 +49,24 @@ export async function openAnswer(
   };
 }
 
+/** The clock of a time zone; to make one takes longer than to read it. */
+interface Clock {
+  local: Intl.DateTimeFormat;
+  weekday: Intl.DateTimeFormat;
+}
+const CLOCKS = new Map<string, Clock>();
+
+function clockOf(timeZone: string): Clock {
+  const known = CLOCKS.get(timeZone);
+  if (known) return known;
+  const local = new Intl.DateTimeFormat("sv-SE", { timeZone, dateStyle: "short", timeStyle: "short" });
+  const clock = { local, weekday: new Intl.DateTimeFormat("en-GB", { timeZone, weekday: "long" }) };
+  CLOCKS.set(timeZone, clock);
+  return clock;
+}
+
 function renderNow(now: Date, { time_zone }: Profile): string {
-  const local = new Intl.DateTimeFormat("sv-SE", { timeZone: time_zone, dateStyle: "short", timeStyle: "short" });
-  const weekday = new Intl.DateTimeFormat("en-GB", { timeZone: time_zone, weekday: "long" });
+  const { local, weekday } = clockOf(time_zone);
   return `Now: ${local.format(now).replace(" ", "T")} (${weekday.format(now)}), time zone ${time_zone}.`;
 }
 
@@ -62,6 +77,7 @@ export function ownAddress(
   email: Pick<Email, "to" | "cc">,
 ): string | undefined {
   const writtenTo = [email.to, email.cc ?? ""].flatMap(addressList);
-  const known = addresses.find((each) => writtenTo.includes(each.toLowerCase())) ?? addresses[0];
-  return known ?? (addressList(userId).length === 1 ? userId : undefined);
+  const own = addresses.filter(isPlainAddress);
+  const known = own.find((each) => writtenTo.includes(each.toLowerCase())) ?? own[0];
+  return known ?? (isPlainAddress(userId) ? userId : undefined);
 }

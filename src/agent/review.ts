@@ -54,7 +54,10 @@ export const answerSchema = z.object({
   status: z.enum(["given", "done", "refused"]),
   acted: actedSchema.nullable(),
   /** Why an approval could not be carried out; the action waits again. */
-  failure: z.object({ code: z.enum(ERROR_CODES), message: z.string() }).nullable().default(null),
+  failure: z
+    .object({ code: z.enum(ERROR_CODES), message: z.string() })
+    .nullable()
+    .default(null),
   receipt: receiptSchema.nullable(),
   note: z.string().nullable(),
 });

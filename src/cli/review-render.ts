@@ -128,7 +128,14 @@ export function renderPayload({
     case "write_email": {
       const { to, subject, body } = read.args;
       const from = sender ?? "no address of yours is known: mnemail profile set --address";
-      return ["would be sent", header("From", from), header("To", to), header("Subject", subject), "", ...indented(body)];
+      return [
+        "would be sent",
+        header("From", from),
+        header("To", to),
+        header("Subject", subject),
+        "",
+        ...indented(body),
+      ];
     }
     case "schedule_meeting": {
       const { title, start, duration_minutes, attendees } = read.args;

@@ -114,6 +114,21 @@ function cosinesOf([hybrid = [], vector = []]: readonly (readonly SearchItem[])[
  */
 function wordsOf(email: ComparedEmail): Words {
   const { from, subject, body } = compareEmail(email);
+  const text = JSON.stringify([from, subject, body]);
+  const known = WORDS.get(text);
+  if (known) return known;
+  const words = countWords({ from, subject, body });
+  WORDS.set(text, words);
+  const [oldest] = WORDS.keys();
+  if (WORDS.size > KNOWN_WORDS && oldest !== undefined) WORDS.delete(oldest);
+  return words;
+}
+
+/** A user's examples come again with each of their emails; splitting them into words takes longer than all the rest. */
+const WORDS = new Map<string, Words>();
+const KNOWN_WORDS = 2_000;
+
+function countWords({ from, subject, body }: Pick<ComparedEmail, "from" | "subject" | "body">): Words {
   const address = senderAddress({ from });
   const sender = address === "" ? [] : [address, `@${address.slice(address.lastIndexOf("@") + 1)}`];
   const counts = new Map<string, number>();

@@ -80,7 +80,7 @@ async function reach<T>(call: () => Promise<T>): Promise<T> {
     // A thread at work is 409 where runs are refused, and 422 from the server of `langgraphjs dev`.
     if (status === 409 || status === 422)
       throw because("conflict", "the thread is at work", "try again when it is done");
-    const failed = runErrorSchema.safeParse(parseJson(message)).data;
+    const failed = runErrorSchema.safeParse(parseJson(message.slice(message.indexOf("{")))).data;
     if (failed) throw because("model", `the run failed: ${failed.message}`, "what was answered is kept: resume it");
     throw because("store", `failed: ${renderError(message || error)}`, "check that it runs, and its address");
   }

@@ -1,7 +1,7 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
-import { routePath } from "hono/route";
+import { matchedRoutes } from "hono/route";
 import type { OpenAssistant } from "../assistant.ts";
 import { HTTP_METHODS, type Log, SILENT } from "../log.ts";
 import type { Reviews } from "../reviews/reviews.ts";
@@ -84,5 +84,8 @@ export function createHttpApp(parts: HttpParts): Hono<HttpEnv> {
 /** A request as the log tells it: the pattern of its route, never its path. */
 function requestOf(c: Context<HttpEnv>) {
   const method = HTTP_METHODS.find((each) => each === c.req.method) ?? "OPTIONS";
-  return { method, route: `/${routePath(c, -1).slice(1)}` as const };
+  // The last that matches is what answers whatever no route did.
+  const matched = matchedRoutes(c).map(({ path }) => path);
+  const route = matched.find((path) => !path.endsWith("*")) ?? "/v1/*";
+  return { method, route: `/${route.slice(1)}` as const };
 }

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { MnemailError } from "../errors.ts";
 import type { KeptPage } from "./row-driver.ts";
 import { openDatabase, type Place, storeError } from "./sqlite-file.ts";
-import { BELOW, belowParameters, KEPT_COLUMNS, LIVE, tryParseKept } from "./sqlite-rows.ts";
+import { below, KEPT_COLUMNS, LIVE, tryParseKept } from "./sqlite-rows.ts";
 
 const PAGE = 500;
 
@@ -18,7 +18,8 @@ const addressSchema = z.tuple([z.string(), z.string()]).rest(z.unknown());
  */
 export async function* readPages(place: Place, prefixes: string[][]): AsyncGenerator<KeptPage> {
   const database = openDatabase(place);
-  const where = prefixes.map(() => BELOW).join(" OR ") || "FALSE";
+  const places = prefixes.map((prefix) => below(prefix));
+  const where = places.map(({ sql }) => sql).join(" OR ") || "FALSE";
   try {
     database.exec("BEGIN");
     const select = database
@@ -29,7 +30,7 @@ export async function* readPages(place: Place, prefixes: string[][]): AsyncGener
       .raw();
     let after = ["", ""];
     for (;;) {
-      const rows = select.all([...after, ...prefixes.flatMap(belowParameters), PAGE]);
+      const rows = select.all([...after, ...places.flatMap(({ parameters }) => parameters), PAGE]);
       if (rows.length === 0) return;
       after = addressSchema.parse(rows.at(-1)).slice(0, 2).map(String);
       const readable = rows.flatMap((row) => tryParseKept(row) ?? []);

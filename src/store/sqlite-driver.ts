@@ -17,17 +17,7 @@ import { backUp, readPages } from "./sqlite-copies.ts";
 import { eraseFreed } from "./sqlite-erase.ts";
 import { identityOf, inTransaction, openDatabase, type Place, storeError } from "./sqlite-file.ts";
 import { readSqliteHealth } from "./sqlite-health.ts";
-import {
-  BELOW,
-  belowParameters,
-  KEPT_COLUMNS,
-  LIVE,
-  NOW,
-  parseRow,
-  ROW_COLUMNS,
-  toTimestamp,
-  tryParseKept,
-} from "./sqlite-rows.ts";
+import { below, KEPT_COLUMNS, LIVE, NOW, parseRow, ROW_COLUMNS, toTimestamp, tryParseKept } from "./sqlite-rows.ts";
 import { SqliteSearch } from "./sqlite-search.ts";
 import { SqliteVectors } from "./sqlite-vectors.ts";
 import type { SearchLanguage } from "./tokens.ts";
@@ -115,11 +105,11 @@ class SqliteDriver implements RowDriver {
     return this.#writing(() => {
       let dropped = 0;
       for (const prefix of prefixes) {
-        const parameters = belowParameters(prefix);
-        this.#write(`DELETE FROM store_vectors WHERE ${BELOW}`, parameters);
-        dropped += this.#write(`DELETE FROM store WHERE ${BELOW}`, parameters);
+        const { sql, parameters } = below(prefix);
+        this.#write(`DELETE FROM store_vectors WHERE ${sql}`, parameters);
+        dropped += this.#write(`DELETE FROM store WHERE ${sql}`, parameters);
         // The log names what was there.
-        this.#write(`DELETE FROM mnemail_changes WHERE ${BELOW}`, parameters);
+        this.#write(`DELETE FROM mnemail_changes WHERE ${sql}`, parameters);
       }
       this.#write("UPDATE mnemail_clock SET epoch = epoch + 1");
       return dropped;

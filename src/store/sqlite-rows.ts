@@ -6,15 +6,15 @@ export const NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')";
 /** The condition that hides rows whose time is over. */
 export const LIVE = "(expires_at IS NULL OR julianday(expires_at) > julianday('now'))";
 /**
- * The condition that a prefix lies at or below the one given, by whole labels; takes {@link belowParameters}. '/'
- * follows '.' in ASCII, so the range holds exactly the prefixes that continue with a whole label.
+ * The condition that a prefix lies at or below the one given, by whole labels, with its parameters. '/' follows '.' in
+ * ASCII, so the range holds exactly the prefixes that continue with a whole label. Everything lies below no label; a
+ * condition that had both cases in it would make SQLite read the rows of all users.
  */
-export const BELOW = "(? = '' OR prefix = ? OR (prefix > ? || '.' AND prefix < ? || '/'))";
-
-/** The parameters of {@link BELOW}. */
-export function belowParameters(prefix: readonly string[]): string[] {
+export function below(prefix: readonly string[], column = "prefix"): { sql: string; parameters: string[] } {
+  if (prefix.length === 0) return { sql: "TRUE", parameters: [] };
   const text = prefix.join(".");
-  return [text, text, text, text];
+  const sql = `(${column} = ? OR (${column} > ? || '.' AND ${column} < ? || '/'))`;
+  return { sql, parameters: [text, text, text] };
 }
 
 /** Columns that {@link parseRow} reads. */

@@ -4,7 +4,7 @@ import { FUSED_PLACES, type RankedKey } from "./fusion.ts";
 import { combine } from "./ranking.ts";
 import { addressText, type JsonObject, type Row, type RowScan, type ScoredRow } from "./row-driver.ts";
 import { readChanges } from "./sqlite-changes.ts";
-import { BELOW, belowParameters, LIVE, ROW_COLUMNS, tryParseRow } from "./sqlite-rows.ts";
+import { below, LIVE, ROW_COLUMNS, tryParseRow } from "./sqlite-rows.ts";
 import type { SqliteVectors } from "./sqlite-vectors.ts";
 import { SqliteWords, toPrefilter, type Words } from "./sqlite-words.ts";
 import type { SearchLanguage } from "./tokens.ts";
@@ -125,10 +125,11 @@ export class SqliteSearch {
     const prefilter = toPrefilter(scan.filter);
     const hasFilter = Object.keys(scan.filter).length > 0;
     const pushed = hasFilter || without.size > 0 ? [-1, 0] : [limit, offset];
+    const at = below(scan.prefix);
     const found = this.#all(
-      `SELECT ${ROW_COLUMNS} FROM store WHERE ${BELOW} AND ${LIVE} ${prefilter.sql}
+      `SELECT ${ROW_COLUMNS} FROM store WHERE ${at.sql} AND ${LIVE} ${prefilter.sql}
        ORDER BY julianday(updated_at) DESC, prefix, key LIMIT ? OFFSET ?`,
-      [...belowParameters(scan.prefix), ...prefilter.parameters, ...pushed],
+      [...at.parameters, ...prefilter.parameters, ...pushed],
     );
     const parsed = found.map(tryParseRow);
     const readable = parsed.filter((row): row is Row => row !== undefined);

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { equalities, type ItemTest, prefilter } from "./filter.ts";
 import { addressText, type JsonObject, type RowScan } from "./row-driver.ts";
 import type { Changes } from "./sqlite-changes.ts";
-import { BELOW, belowParameters, LIVE } from "./sqlite-rows.ts";
+import { below, LIVE } from "./sqlite-rows.ts";
 import type { SearchLanguage } from "./tokens.ts";
 import { type WordIndex, WordIndexes } from "./word-index.ts";
 
@@ -85,11 +85,12 @@ export class SqliteWords {
 
   #readAll({ prefix, filter }: RowScan, held: Held, { namespaces }: Changes): true {
     const only = toPrefilter(filter);
+    const at = below(prefix, "s.prefix");
     const rows = this.#all(
       `SELECT s.prefix, s.key, c.change, julianday(s.expires_at), 1
        FROM store s JOIN mnemail_changes c ON c.prefix = s.prefix AND c.key = s.key
-       WHERE ${BELOW.replaceAll("prefix", "s.prefix")} AND ${LIVE} ${only.sql}`,
-      [...belowParameters(prefix), ...only.parameters],
+       WHERE ${at.sql} AND ${LIVE} ${only.sql}`,
+      [...at.parameters, ...only.parameters],
     );
     take(held, rows);
     for (const { namespace, change } of namespaces) held.seen.set(namespace, change);

@@ -74,7 +74,13 @@ export const GATES: readonly Gate[] = [
   {
     name: "invisible characters are removed",
     reason: "a model reads what no person sees",
-    off: [{ file: "email.ts", old: 'text.toWellFormed().replace(INVISIBLE, "")', new: "text.toWellFormed()" }],
+    off: [
+      {
+        file: "email.ts",
+        old: "text.toWellFormed().replace(INVISIBLE,",
+        new: "text.toWellFormed().replace(/\\u0000/g,",
+      },
+    ],
     attacks: ["tag characters: write memory", "zero-width characters: draw out what others said"],
   },
   {

@@ -53,7 +53,7 @@ test("the commands of docs/deploy.md work one after the other", async () => {
   }
   const all = printed.join("\n");
   expect(all).toContain('"status":"ready"');
-  expect(all).toMatch(/"duplicate":false,"status":"done".*"label":"respond"/);
+  expect(all).toMatch(/"duplicate":false,"status":"pending_review".*"label":"respond"/);
   expect(all).toMatch(/"receipt":\{.*"kind":"example"/);
   expect(all).toMatch(/"acted":\{"kind":"email","status":"written"/);
   expect(printed.slice(-2)).toEqual(["[]", '{"reviews":[],"elsewhere":0}']);

@@ -85,7 +85,7 @@ const outbox = () => readdirSync(folder.path(".mnemail/outbox"), { recursive: tr
 describe("mnemail serve: from delivery to answer over HTTP", () => {
   test("an email is delivered, reviewed after a restart, and sent once; what was learnt shows in the next", async () => {
     const delivered = await deliver(question("the release", { id: "release@work.example" }));
-    expect(delivered).toMatchObject({ duplicate: false, status: "done", id: "release@work.example" });
+    expect(delivered).toMatchObject({ duplicate: false, status: "pending_review", id: "release@work.example" });
     const [review] = delivered.reviews;
     expect(review?.action).toMatchObject({ name: "write_email", args: { to: "tom@work.example" } });
     const id = review?.id ?? "";
@@ -139,7 +139,7 @@ describe("mnemail serve: from delivery to answer over HTTP", () => {
     const replies = await Promise.all(Array.from({ length: 10 }, () => deliver({ email_input: email })));
     expect(replies.filter(({ duplicate }) => !duplicate)).toHaveLength(1);
     const again = await deliver(email);
-    expect(again).toMatchObject({ duplicate: true, status: "done", id: replies[0]?.id });
+    expect(again).toMatchObject({ duplicate: true, status: "pending_review", id: replies[0]?.id });
     expect(again.reviews).toHaveLength(1);
     expect((await deliver({ ...email, body: "Could you tell me more?" })).duplicate).toBe(false);
   });
@@ -160,7 +160,7 @@ describe("mnemail serve: from delivery to answer over HTTP", () => {
     // What is logged of it names neither the email nor what it says.
     await until(async () => (served.output().includes('"http.failed"') ? true : undefined));
     expect(served.output()).not.toMatch(/secret-meeting|Broken answer/);
-    expect(await deliver(email)).toMatchObject({ duplicate: false, status: "done" });
+    expect(await deliver(email)).toMatchObject({ duplicate: false, status: "pending_review" });
   });
 
   test("memory is read, taken back and forgotten, by the user whose it is", async () => {
@@ -278,7 +278,7 @@ describe("starting and stopping", () => {
     expect(code).toBe(0);
     await expect(fetch(`${served.url}/health`)).rejects.toThrow();
     await start();
-    expect(await deliver(question("Slow answer"))).toMatchObject({ duplicate: true, status: "done" });
+    expect(await deliver(question("Slow answer"))).toMatchObject({ duplicate: true, status: "pending_review" });
   });
 
   test("what it was killed over, it goes on with when it starts again", async () => {

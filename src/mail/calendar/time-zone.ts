@@ -94,7 +94,12 @@ export function ianaZone(name: string): Zone | undefined {
   });
 }
 
+/** To make a format takes longer than to use it a hundred times. */
+const FORMATS = new Map<string, Intl.DateTimeFormat>();
+
 function formatIn(timeZone: string): Intl.DateTimeFormat | undefined {
+  const known = FORMATS.get(timeZone);
+  if (known) return known;
   const numeric = "numeric";
   const fields = {
     year: numeric,
@@ -105,7 +110,10 @@ function formatIn(timeZone: string): Intl.DateTimeFormat | undefined {
     second: numeric,
   } as const;
   try {
-    return new Intl.DateTimeFormat("en-US", { ...fields, hourCycle: "h23", timeZone });
+    const format = new Intl.DateTimeFormat("en-US", { ...fields, hourCycle: "h23", timeZone });
+    // Only names of zones come so far, of which there are some six hundred.
+    FORMATS.set(timeZone, format);
+    return format;
   } catch {
     return undefined;
   }

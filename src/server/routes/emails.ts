@@ -39,8 +39,9 @@ export function emailRoutes({ memory, reviewsOf, deliver, threadOf, now }: Email
       const threadId = delivered ?? reviews[0]?.thread_id ?? (await threadOf(caller, email));
       const duplicate = delivered === undefined;
       const { label = null, reason = null, draft = null } = decided ?? {};
+      const outcome = reviews.length > 0 ? "pending_review" : status;
       return c.json({
-        ...{ duplicate, status, id: decided?.email.id ?? email.id, thread_id: threadId, label, reason, draft },
+        ...{ duplicate, status: outcome, id: decided?.email.id ?? email.id, thread_id: threadId, label, reason, draft },
         reviews,
       });
     };
