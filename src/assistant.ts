@@ -121,14 +121,13 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
     const extractInBackground = config.memoryExtraction ? queue.start : () => {};
     const teach = (userId: string, feedback: Feedback, onProgress?: LearningParts["onProgress"]) =>
       metered(async (usage) => {
-        const about = { user: userId, ...(feedback.email_id === undefined ? {} : { email: feedback.email_id }) };
         const outcome = await learn(userId, feedback, { ...learning, onProgress }).catch((error: unknown) => {
-          log.event("learn.failed", { ...about, error });
+          log.event("learn.failed", { user: userId, error });
           throw error;
         });
         const what = { kind: feedback.kind, changes: outcome.receipt.changes.length, usage: usage() };
         const done = outcome.repeated ? "repeated" : "done";
-        log.event("learn.done", { ...about, outcome: done, ...what });
+        log.event("learn.done", { user: userId, email: feedback.email_id, outcome: done, ...what });
         return { ...outcome, usage: usage() };
       });
     const graph = createEmailAssistant({

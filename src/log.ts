@@ -98,7 +98,7 @@ export const SILENT: Log = { event: () => {} };
 
 /**
  * The log of a configuration: on stderr, JSON lines unless that is a terminal. `level` is in force where LOG_LEVEL is not
- * set: `warn` for commands, `info` for servers.
+ * set: `error` for commands, `info` for servers.
  */
 export function openLog(config: Config, level: LogLevel): Log {
   const { log } = config;

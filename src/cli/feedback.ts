@@ -38,13 +38,13 @@ export async function feedback(rawOptions: unknown): Promise<number> {
     throw usage(`--${retry ? "retry" : "discard"} takes no text; it is about what waits`);
   }
   if (retry) {
-    await using assistant = await openSession(loadConfig());
+    await using assistant = await openSession(loadConfig(), { checkpointer: false });
     return await retryAll(assistant, options);
   }
   if (options.discard !== undefined) return await discard(user, options.discard, options);
   checkOptions(options);
   const after = options.draft === undefined ? undefined : await readDraft(options.draft);
-  await using assistant = await openSession(loadConfig());
+  await using assistant = await openSession(loadConfig(), { checkpointer: false });
   const said = await toFeedback(assistant, options, after);
   const { receipt, repeated } = await assistant.learn(user, said, { dryRun, onProgress: showTest() });
   if (json) printJson({ user, dry_run: dryRun, repeated, ...receipt });

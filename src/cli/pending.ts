@@ -35,7 +35,7 @@ export async function listPending(rawOptions: unknown): Promise<number> {
 export async function approvePending(rawOptions: unknown): Promise<number> {
   const { user, ids, scope, contradicted, json } = approveSchema.parse(rawOptions);
   encodeUserId(user);
-  await using assistant = await openSession(loadConfig());
+  await using assistant = await openSession(loadConfig(), { checkpointer: false });
   const { facts } = assistant.memory;
   return await forEach(ids, json, async (id) => {
     const other = scope === undefined ? undefined : await otherScope(assistant.memory, user, id, scope);

@@ -26,7 +26,7 @@ export async function remember(rawOptions: unknown): Promise<number> {
   encodeUserId(user);
   if (thread && email === undefined) throw new MnemailError("usage", "--thread needs --email ID, an email of it");
   const scope = parseScope({ person, domain });
-  await using assistant = await openSession(loadConfig());
+  await using assistant = await openSession(loadConfig(), { checkpointer: false });
   const about = email === undefined ? { scope } : await scopeOfEmail(assistant.memory, user, email, thread);
   const { usage, ...kept } = await assistant.remember(user, { content: text, ...about, source: email });
   if (json) printJson({ user, scope: about.scope, ...kept, usage });

@@ -9,14 +9,17 @@ import { flushTraces, startTracing } from "../tracing.ts";
 import { note } from "./output.ts";
 
 /**
- * Opens the assistant of a configuration and says on stderr where memory is kept, which model answers and, where runs are
+ * Opens the assistant of a configuration, without threads where a command needs none, and says on stderr where memory is kept, which model answers and, where runs are
  * traced, where to. Disposing it waits a moment for the traces to be taken.
  */
-export async function openSession(config: Config, options: { now?: () => Date } = {}): Promise<OpenAssistant> {
+export async function openSession(
+  config: Config,
+  options: { now?: () => Date; checkpointer?: false } = {},
+): Promise<OpenAssistant> {
   await startTracing(config, note);
   // Imported after the settings proved right, since it loads LangChain.
   const { openAssistant } = await import("../assistant.ts");
-  const assistant = await openAssistant(config, { ...options, warn: note, log: openLog(config, "warn") });
+  const assistant = await openAssistant(config, { ...options, warn: note, log: openLog(config, "error") });
   note(describeStore(config.store));
   note(`model: ${assistant.modelDescription}`);
   if (!config.tracing) return assistant;

@@ -38,7 +38,7 @@ describe("with the guides' two variables for PostgreSQL, and nothing else", () =
 
     const first = await run();
     expect(first.stderr).toContain("memory: kept in postgres");
-    expect(jsonLines(first.stdout)).toMatchObject([{ status: "done", label: "respond", memories: [] }]);
+    expect(jsonLines(first.stdout)).toMatchObject([{ status: "pending_review", label: "respond", memories: [] }]);
     await runCli(["feedback", "--user", ANA, "Always sign my emails with Ana B."], environment);
     const second = await run();
     expect(jsonLines(second.stdout)).toMatchObject([
@@ -48,6 +48,22 @@ describe("with the guides' two variables for PostgreSQL, and nothing else", () =
     expect(shown.stdout).toContain("Always sign my emails with Ana B.");
     const other = await runCli(["memory", "show", "--user", `${ANA}0`], environment);
     expect(other.stdout).not.toContain("Ana B.");
+  });
+
+  test("what waits is listed, approved once, and written to the outbox", async () => {
+    using folder = temporaryFolder();
+    const inbox = folder.path("inbox.json");
+    writeFileSync(inbox, JSON.stringify([question]));
+    const at = { ...environment, OUTBOX_PATH: folder.path("outbox") };
+    const user = ["--user", "approver@home.example"];
+    const review = (...args: string[]) => runCli(["review", ...args, ...user], at);
+    await runCli(["run", ...user, "--inbox", inbox], at);
+    const [waiting] = JSON.parse((await review("list", "--json")).stdout).reviews;
+    const approved = await review("approve", waiting.id);
+    expect(approved).toMatchObject({ code: 0, stdout: expect.stringMatching(/written: .*\.eml/) });
+    const again = await review("approve", waiting.id);
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("was approved on") });
+    expect((await review("list", "--json")).stdout).not.toContain(waiting.id);
   });
 
   test("the demo shows what one feedback changes", async () => {

@@ -87,7 +87,7 @@ describe("what waits", () => {
     const shown = await at.review("show", second?.id.slice(0, 8) ?? "");
     expect(shown.stdout).toContain("  | Could you send me the plan?");
     expect(shown.stdout).toMatch(
-      /^would be sent\n {2}To: tom@work\.example\n {2}Subject: Re: Plan\n\n {2}\| Hello Tom,$/m,
+      /^would be sent\n {2}From: ana@home\.example\n {2}To: tom@work\.example\n {2}Subject: Re: Plan\n\n {2}\| Hello Tom,$/m,
     );
     expect(shown.stdout).toMatch(/^your answer would teach\n {2}approve: /m);
     expect(last(shown.stdout)).toBe(
