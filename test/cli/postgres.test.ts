@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { temporaryFolder } from "../support/assistant.ts";
 import { jsonLines, runCli } from "../support/cli.ts";
 import { startPglite, type TestDatabase } from "../support/postgres.ts";
@@ -50,20 +51,31 @@ describe("with the guides' two variables for PostgreSQL, and nothing else", () =
     expect(other.stdout).not.toContain("Ana B.");
   });
 
-  test("what waits is listed, approved once, and written to the outbox", async () => {
+  test("what waits is approved once, edited, changed and rejected, each in a process of its own; the next differs", async () => {
     using folder = temporaryFolder();
-    const inbox = folder.path("inbox.json");
-    writeFileSync(inbox, JSON.stringify([question]));
-    const at = { ...environment, OUTBOX_PATH: folder.path("outbox") };
+    const at = { ...environment, OUTBOX_PATH: folder.path("outbox"), MEMORY_EXTRACTION: "off" };
     const user = ["--user", "approver@home.example"];
     const review = (...args: string[]) => runCli(["review", ...args, ...user], at);
-    await runCli(["run", ...user, "--inbox", inbox], at);
-    const [waiting] = JSON.parse((await review("list", "--json")).stdout).reviews;
-    const approved = await review("approve", waiting.id);
-    expect(approved).toMatchObject({ code: 0, stdout: expect.stringMatching(/written: .*\.eml/) });
-    const again = await review("approve", waiting.id);
-    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("was approved on") });
-    expect((await review("list", "--json")).stdout).not.toContain(waiting.id);
+    const handle = async (...ids: string[]) => {
+      const inbox = folder.path("inbox.json");
+      writeFileSync(inbox, JSON.stringify(ids.map((id) => ({ ...question, id, thread_id: id }))));
+      return jsonLines((await runCli(["run", ...user, "--inbox", inbox, "--json"], at)).stdout);
+    };
+    const ids = z
+      .array(z.object({ reviews: z.tuple([z.object({ id: z.string() })]) }))
+      .parse(await handle("a", "b", "c", "d"))
+      .map(({ reviews: [{ id }] }) => id);
+    const [a = "", b = "", c = "", d = ""] = ids;
+    expect(await review("approve", a)).toMatchObject({ code: 0, stdout: expect.stringMatching(/written: .*\.eml/) });
+    expect(await review("approve", a)).toMatchObject({ code: 1, stderr: expect.stringContaining("was approved on") });
+    const edited = await review("edit", b, "--body", "Hello Tom, on 3 May. Ana");
+    expect(edited).toMatchObject({ code: 0, stdout: expect.stringMatching(/written: .*\.eml/) });
+    const anew = await review("respond", c, "Say: on 4 May.", "--no-learn");
+    expect(anew).toMatchObject({ code: 0, stdout: expect.stringMatching(/waits now: \[[0-9a-f]+\] email/) });
+    const rejected = await review("reject", d, "--reason", "Always sign my emails with Ana B.");
+    expect(rejected).toMatchObject({ code: 0, stdout: expect.stringContaining("learnt (agent_instructions") });
+    expect(await handle("e")).toMatchObject([{ draft: { body: expect.stringContaining("Ana B.") } }]);
+    expect(JSON.parse((await review("list", "--json")).stdout).reviews).toHaveLength(2);
   });
 
   test("the demo shows what one feedback changes", async () => {
