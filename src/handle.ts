@@ -86,8 +86,9 @@ export function handle(
       const error = isNodeTimeoutError(thrown) ? tookTooLong(thrown) : thrown;
       log.event("email.failed", { user: userId, email: email.id, error, usage: usage() });
       const cost = { kind: "email", model, usage: usage(), at: now().toISOString(), email_id: email.id } as const;
+      const isStore = error instanceof MnemailError && error.code === "store";
       // What failed because of the store cannot be kept there; the failure that is reported is the first.
-      if (cost.usage.model_calls > 0) await memory.costs.add(userId, cost).catch(() => {});
+      if (cost.usage.model_calls > 0 && !isStore) await memory.costs.add(userId, cost).catch(() => {});
       return { ...nothing, status: "failed", usage: usage(), error: renderError(error), ...codeOf(error) };
     }
   });

@@ -49,10 +49,11 @@ export interface EmailAssistantParts {
   onQueued?: (userId: string) => void;
 }
 
-/** A store that fails for a moment is asked once more; a model is asked again by its own client. */
+/** A store that fails for a moment is asked once more, after the patience of its own; a model by its own client. */
 const RETRY = {
   maxAttempts: 2,
-  initialInterval: 200,
+  initialInterval: 50,
+  jitter: false,
   logWarning: false,
   retryOn: (error: unknown) => error instanceof MnemailError && error.code === "store",
 };
