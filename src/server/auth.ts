@@ -1,5 +1,6 @@
+import type { Auth } from "@langchain/langgraph-sdk/auth";
 import { tokens } from "./langgraph-server.ts";
 import { createServerAuth } from "./server-auth.ts";
 
 /** What `langgraph.json` names to know users by the tokens of the configuration. */
-export const auth = createServerAuth(tokens);
+export const auth: Auth = createServerAuth(tokens);
