@@ -2,6 +2,7 @@ import { ReadableStream } from "node:stream/web";
 import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
 import { createEmailAssistant, type EmailAssistant } from "./agent/graph.ts";
 import { createDecider } from "./agent/triage.ts";
+import { createClosing } from "./closing.ts";
 import type { Config } from "./config.ts";
 import type { Email } from "./email.ts";
 import { type AssistantEvent, type EmailResult, handle } from "./handle.ts";
@@ -90,14 +91,7 @@ export async function openAssistant(config: Config, options: AssistantOptions = 
   const warn = options.warn ?? (() => {});
   const now = options.now ?? (() => new Date());
   const log = options.log ?? SILENT;
-  const opened: AsyncDisposable[] = [];
-  const close = async () => {
-    for (const each of opened.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
-  const use = <T extends AsyncDisposable>(each: T): T => {
-    opened.push(each);
-    return each;
-  };
+  const { use, close } = createClosing();
   try {
     const models = options.models ?? use(await openModels(config));
     const { embeddings, embeddingModel: model } = models;

@@ -5,6 +5,7 @@ import { parseMessage } from "./agent/chat-message.ts";
 import type { ChatChange } from "./agent/chat-state.ts";
 import { createEmailAssistant } from "./agent/graph.ts";
 import { createDecider } from "./agent/triage.ts";
+import { createClosing } from "./closing.ts";
 import type { Config } from "./config.ts";
 import { MnemailError } from "./errors.ts";
 import { learn } from "./learning/learn.ts";
@@ -63,14 +64,7 @@ export async function openChat(
   const prompts = loadPrompts();
   const warn = options.warn ?? (() => {});
   const now = options.now ?? (() => new Date());
-  const opened: AsyncDisposable[] = [];
-  const close = async () => {
-    for (const each of opened.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
-  const use = <T extends AsyncDisposable>(each: T): T => {
-    opened.push(each);
-    return each;
-  };
+  const { use, close } = createClosing();
   try {
     const models = use(await openModels(config));
     const { embeddings, embeddingModel: model } = models;

@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { Config } from "./config.ts";
 import { MnemailError } from "./errors.ts";
 import { count } from "./meter.ts";
+import { parseJson } from "./parse-json.ts";
 import { startStandIn } from "./stand-in/server.ts";
 import { maskUrl } from "./store-config.ts";
 
@@ -151,14 +152,6 @@ const tokensSchema = z.object({ input_tokens: z.number().catch(0), output_tokens
 function strictJsonSchema(schema: z.ZodType): Record<string, unknown> {
   const { $schema: _, ...json } = z.toJSONSchema(schema);
   return json;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function excerpt(text: string): string {

@@ -6,8 +6,10 @@ import { describe, expect, test } from "vitest";
 const RANKS: Record<string, number> = {
   "errors.ts": 0,
   "api-tokens.ts": 0,
+  "closing.ts": 0,
   "email.ts": 0,
   "meter.ts": 0,
+  "parse-json.ts": 0,
   "store-config.ts": 0,
   "tracing-config.ts": 0,
   "config.ts": 1,

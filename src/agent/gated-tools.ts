@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { addressList, cleanText, type Email, isPlainAddress, oneLine, senderAddress } from "../email.ts";
+import { parseJson } from "../parse-json.ts";
 
 /** Characters: what a user edits is learnt from, and feedback takes no longer draft. */
 const BODY_LIMIT = 20_000;
@@ -159,14 +160,6 @@ function readField(value: unknown, before: unknown): unknown {
   if (!Array.isArray(before)) return value;
   const list = z.array(z.string()).safeParse(parseJson(value));
   return list.success ? list.data : value.split(/[,;\n]/).flatMap((each) => each.trim() || []);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function replySubject(email: Headers): string {

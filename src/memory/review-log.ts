@@ -58,7 +58,6 @@ export interface Claim {
  */
 export class ReviewLog {
   readonly #access: StoreAccess;
-
   /** Who is at work on which thread. */
   readonly leases: ThreadLeases;
 
@@ -110,6 +109,7 @@ export class ReviewLog {
 
   /** Says of decided actions that they are done. */
   async finish(userId: string, ids: readonly string[]): Promise<void> {
+    if (ids.length === 0) return;
     const { reviews: namespace } = userNamespaces(userId);
     const found = await this.#access.batch(ids.map((key) => ({ namespace, key })));
     const puts = found.flatMap((item): ConditionalPut[] =>

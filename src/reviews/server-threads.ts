@@ -2,6 +2,7 @@ import type { Client } from "@langchain/langgraph-sdk";
 import { z } from "zod";
 import { MnemailError, renderError } from "../errors.ts";
 import type { Turns } from "../memory/thread-leases.ts";
+import { parseJson } from "../parse-json.ts";
 import { type GraphThreads, stateAfterRun, threadState, threadValuesSchema } from "./threads.ts";
 
 const GRAPH = "email_assistant";
@@ -23,13 +24,13 @@ export function serverThreads(client: Client): GraphThreads {
   const run = async (userId: string, threadId: string, payload: object) => {
     const config = { configurable: { user_id: userId } };
     const options = { ...payload, config, durability: "sync" as const, multitaskStrategy: "reject" as const };
-    return await reach(() => client.runs.wait(threadId, GRAPH, { ...options, raiseError: true }));
+    return await reachServer(() => client.runs.wait(threadId, GRAPH, { ...options, raiseError: true }));
   };
   return {
     isServer: true,
     turns: SERVER_TURNS,
     async read(_userId, threadId) {
-      const state = await reach(() => client.threads.getState(threadId)).catch((error: unknown) => {
+      const state = await reachServer(() => client.threads.getState(threadId)).catch((error: unknown) => {
         if (error instanceof MnemailError && error.code === "missing") return undefined;
         throw error;
       });
@@ -38,14 +39,14 @@ export function serverThreads(client: Client): GraphThreads {
     resume: async (userId, threadId, answers) =>
       stateAfterRun(await run(userId, threadId, { input: null, command: { resume: answers } })),
     async proceed(userId, threadId) {
-      const { next } = await reach(() => client.threads.getState(threadId));
+      const { next } = await reachServer(() => client.threads.getState(threadId));
       // An input that was refused moved the thread on from what waits in it.
       const back = { values: { problem: null }, asNode: "record" };
-      if (next.includes("refuse")) await reach(() => client.threads.updateState(threadId, back));
+      if (next.includes("refuse")) await reachServer(() => client.threads.updateState(threadId, back));
       await run(userId, threadId, { input: null });
     },
     async unfinished(userId) {
-      const found = await reach(() => client.threads.search({ status: "error", limit: PAGE }));
+      const found = await reachServer(() => client.threads.search({ status: "error", limit: PAGE }));
       return found
         .filter(({ values }) => threadValuesSchema.safeParse(values).data?.user_id === userId)
         .map(({ thread_id }) => thread_id);
@@ -56,15 +57,13 @@ export function serverThreads(client: Client): GraphThreads {
 /** How the server tells of a run that threw. */
 const runErrorSchema = z.object({ error: z.string(), message: z.string() });
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function reach<T>(call: () => Promise<T>): Promise<T> {
+/**
+ * Asks a LangGraph server.
+ *
+ * @throws MnemailError("missing", "unauthorized", "forbidden", "conflict") as its status says, "model" for a run that threw, and "store"
+ * where it fails otherwise.
+ */
+export async function reachServer<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { Hono } from "hono";
 import { type OpenAssistant, openAssistant } from "../assistant.ts";
+import { createClosing } from "../closing.ts";
 import type { Config } from "../config.ts";
 import { openLog } from "../log.ts";
 import { StoreAccess } from "../memory/access.ts";
@@ -38,14 +39,7 @@ export async function openServer(
 ): Promise<OpenServer> {
   const { tokens, keepThreads } = options;
   const warn = (line: string) => options.warn(withoutQuoted(line));
-  const opened: AsyncDisposable[] = [];
-  const close = async () => {
-    for (const each of opened.splice(0).reverse()) await each[Symbol.asyncDispose]();
-  };
-  const use = <T extends AsyncDisposable>(each: T): T => {
-    opened.push(each);
-    return each;
-  };
+  const { use, close } = createClosing();
   try {
     const log = openLog(config, "info");
     const models = use(await openModels(config));

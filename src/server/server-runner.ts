@@ -3,9 +3,10 @@ import { z } from "zod";
 import { threadIdFor } from "../agent/thread-id.ts";
 import type { OpenAssistant } from "../assistant.ts";
 import type { Email } from "../email.ts";
-import { type ErrorCode, MnemailError, renderError } from "../errors.ts";
+import { MnemailError, renderError } from "../errors.ts";
+import { parseJson } from "../parse-json.ts";
 import { openReviews } from "../reviews/reviews.ts";
-import { serverThreads } from "../reviews/server-threads.ts";
+import { reachServer, serverThreads } from "../reviews/server-threads.ts";
 import type { Caller } from "./caller.ts";
 import type { ThreadRunner } from "./open.ts";
 
@@ -15,7 +16,6 @@ const MOST_AT_ONCE = 32;
 /** How many ids an email's thread can have. */
 const MOST_IDS = 20;
 
-const failureSchema = z.object({ status: z.number().optional().catch(undefined), message: z.string().catch("") });
 const ownersSchema = z.object({
   metadata: z.object({ owner: z.unknown() }).partial().nullish(),
   values: z.object({ user_id: z.unknown() }).partial().nullish(),
@@ -36,7 +36,7 @@ export function createServerRunner({ memory, learn }: Pick<OpenAssistant, "memor
       const { userId } = caller;
       const client = clientOf(caller);
       for (const threadId of threadIds(userId, email)) {
-        const thread = await reach(() => client.threads.get(threadId)).catch(unlessTaken);
+        const thread = await reachServer(() => client.threads.get(threadId)).catch(unlessTaken);
         if (thread && isOf(userId, thread)) return threadId;
       }
       return threadIdFor(userId, email);
@@ -45,7 +45,7 @@ export function createServerRunner({ memory, learn }: Pick<OpenAssistant, "memor
       const { userId } = caller;
       const client = clientOf(caller);
       const threadId = await beginThread(client, userId, email);
-      const run = await reach(() =>
+      const run = await reachServer(() =>
         client.runs.wait(threadId, GRAPH, {
           input: { email_input: { ...email } },
           config: { configurable: { user_id: userId } },
@@ -82,7 +82,7 @@ function threadIds(userId: string, email: Email): string[] {
 async function beginThread(client: Client, userId: string, email: Email): Promise<string> {
   for (const threadId of threadIds(userId, email)) {
     const create = { threadId, ifExists: "do_nothing" as const, metadata: { owner: userId } };
-    const thread = await reach(() => client.threads.create(create)).catch(unlessTaken);
+    const thread = await reachServer(() => client.threads.create(create)).catch(unlessTaken);
     if (thread && isOf(userId, thread)) return threadId;
   }
   const what = `thread: other users began all ${MOST_IDS} that this email could have`;
@@ -108,28 +108,4 @@ function runFailure(message: string): MnemailError {
   // As the cause, its words do not come into the log: which of them are a stranger's is not known here.
   const cause = new Error(what);
   return new MnemailError("model", `the run failed: ${what}`, "deliver the email again", { cause });
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function reach<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (error) {
-    const { status, message } = failureSchema.parse(error);
-    const because = (code: ErrorCode, what: string, hint = "deliver the email again") =>
-      new MnemailError(code, what, hint, { cause: error });
-    if (status === 401) throw because("unauthorized", "token: was refused by the LangGraph server");
-    if (status === 403) throw because("forbidden", "thread: is another user's");
-    if (status === 404) throw because("missing", "thread: there is none of that id, or it was deleted meanwhile");
-    // The server of `langgraphjs dev` says 422.
-    if (status === 409 || status === 422) throw because("conflict", "thread: is at work", "try again when it is done");
-    throw because("store", `the LangGraph server failed: ${renderError(message || error)}`);
-  }
 }
