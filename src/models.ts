@@ -27,15 +27,20 @@ export interface OpenModels extends Models, AsyncDisposable {
   description: string;
 }
 
+/** How models are opened beside their configuration: `fetch` is what their client asks servers by. */
+export interface ModelOptions {
+  fetch?: typeof fetch;
+}
+
 /**
  * Opens the models of the configuration. Without a key the same OpenAI client talks to the stand-in, which
  * this starts on a free loopback port.
  */
-export async function openModels(config: Config): Promise<OpenModels> {
+export async function openModels(config: Config, options: ModelOptions = {}): Promise<OpenModels> {
   if (config.model.kind === "stand-in") {
     const server = await startStandIn({ unref: true });
     return {
-      ...createModels({ ...config, chatModel: STAND_IN }, { baseUrl: server.url, apiKey: STAND_IN }),
+      ...createModels({ ...config, chatModel: STAND_IN }, { baseUrl: server.url, apiKey: STAND_IN }, options),
       embeddingModel: STAND_IN,
       description: "the stand-in, which proves wiring and not quality (set OPENAI_API_KEY for a real model)",
       [Symbol.asyncDispose]: () => server.close(),
@@ -43,19 +48,23 @@ export async function openModels(config: Config): Promise<OpenModels> {
   }
   const { baseUrl, apiKey } = config.model;
   return {
-    ...createModels(config, { baseUrl, apiKey: apiKey ?? "none" }),
+    ...createModels(config, { baseUrl, apiKey: apiKey ?? "none" }, options),
     embeddingModel: config.embeddingModel,
     description: `${config.chatModel} at ${maskUrl(baseUrl ?? "https://api.openai.com/v1")}`,
     [Symbol.asyncDispose]: async () => {},
   };
 }
 
-function createModels(config: Config, server: { baseUrl: string | undefined; apiKey: string }): Models {
+function createModels(
+  config: Config,
+  server: { baseUrl: string | undefined; apiKey: string },
+  { fetch }: ModelOptions,
+): Models {
   const connection = {
     apiKey: server.apiKey,
     timeout: config.modelTimeoutMs,
     maxRetries: config.modelMaxRetries,
-    configuration: { baseURL: server.baseUrl ?? "https://api.openai.com/v1" },
+    configuration: { baseURL: server.baseUrl ?? "https://api.openai.com/v1", ...(fetch ? { fetch } : {}) },
   };
   const chat = new ChatOpenAI({ ...connection, model: config.chatModel, useResponsesApi: false });
   if (config.embeddingModel === "none") return { chat };

@@ -17,6 +17,12 @@ interface Candidate extends Neighbour {
 /** The distinct words of an email with their weights, as a unit vector. */
 type Words = ReadonlyMap<string, number>;
 
+/** How examples are chosen: at most `shown`, four unless said, by the likeness of words, of embeddings, or of both. */
+export interface ExampleOptions {
+  shown?: number;
+  likeness?: "both" | "words" | "vector";
+}
+
 /**
  * Chooses at most four examples for an email, nearest first, from what `exampleSearches` found on any LangGraph
  * store; the order in which items were found does not matter.
@@ -33,31 +39,33 @@ type Words = ReadonlyMap<string, number>;
 export function chooseExamples(
   email: ComparedEmail,
   found: readonly (readonly SearchItem[])[],
-  options: { without?: ReadonlySet<string> } = {},
+  options: ExampleOptions & { without?: ReadonlySet<string> } = {},
 ): Neighbour[] {
+  const { shown = EXAMPLE_CHOICE.shown, likeness = "both", without } = options;
   const words = wordsOf(email);
   const sender = senderAddress(email);
-  const cosines = cosinesOf(found);
-  const near = dropDuplicates(examplesOf(found, options.without)).flatMap((example): Candidate[] => {
-    const byWords = cosine(words, example.words);
+  const cosines = likeness === "words" ? new Map<string, number>() : cosinesOf(found);
+  const near = dropDuplicates(examplesOf(found, without)).flatMap((example): Candidate[] => {
     const byVector = cosines.get(example.key);
+    const byWords = likeness === "vector" ? (byVector ?? 0) : cosine(words, example.words);
     const isSameSender = sender !== "" && senderAddress(example.record.email) === sender;
-    const isNear = byWords >= EXAMPLE_CHOICE.wordFloor || (byVector ?? 0) >= EXAMPLE_CHOICE.vectorFloor;
+    const isNear =
+      (likeness !== "vector" && byWords >= EXAMPLE_CHOICE.wordFloor) || (byVector ?? 0) >= EXAMPLE_CHOICE.vectorFloor;
     if (!isNear && !isSameSender) return [];
     const mean = byVector === undefined ? byWords : (byWords + Math.max(0, byVector)) / 2;
     const similarity = isSameSender ? Math.max(mean, EXAMPLE_CHOICE.senderLikeness) : mean;
     return [{ ...example, similarity }];
   });
-  return pick(near).map(({ words: _, ...neighbour }) => neighbour);
+  return pick(near, shown).map(({ words: _, ...neighbour }) => neighbour);
 }
 
 /** Greedy, by marginal relevance; the last place goes to another label where all others have the same. */
-function pick(candidates: readonly Candidate[]): Candidate[] {
+function pick(candidates: readonly Candidate[], shown: number): Candidate[] {
   const left = [...candidates];
   const chosen: Candidate[] = [];
-  while (chosen.length < EXAMPLE_CHOICE.shown && left.length > 0) {
+  while (chosen.length < shown && left.length > 0) {
     const [first] = chosen;
-    const isLast = chosen.length === EXAMPLE_CHOICE.shown - 1;
+    const isLast = chosen.length === shown - 1;
     const isOneSided = isLast && first && chosen.every(({ record }) => record.label === first.record.label);
     const others = isOneSided ? left.filter(({ record }) => record.label !== first.record.label) : [];
     const next = best(others.length > 0 ? others : left, chosen);

@@ -8,7 +8,7 @@ import { StoreAccess } from "./access.ts";
 import { type Cost, Costs, costPut } from "./costs.ts";
 import { Deliveries } from "./deliveries.ts";
 import { conversationPut, type EpisodicMemory, readMemories } from "./episodic.ts";
-import { chooseExamples } from "./example-choice.ts";
+import { chooseExamples, type ExampleOptions } from "./example-choice.ts";
 import { Examples } from "./examples.ts";
 import { Extractions, extractionPut } from "./extractions.ts";
 import { Facts } from "./facts.ts";
@@ -27,7 +27,7 @@ import {
 } from "./records.ts";
 import { type ReplayedEmail, type ReplayOptions, readReplays, replayPut } from "./replays.ts";
 import { ReviewLog } from "./review-log.ts";
-import { type Example, exampleSearches, readExamples, similarityText, suffixedId } from "./semantic.ts";
+import { distinguish, type Example, exampleSearches, readExamples } from "./semantic.ts";
 
 /** What is recorded with a decision; `reviews` are the puts of {@link ReviewLog}. */
 export interface RecordOptions {
@@ -80,6 +80,7 @@ export class Memory {
   readonly #access: StoreAccess;
   readonly #prompts: Prompts;
   readonly #warn: (line: string) => void;
+  readonly #choice: ExampleOptions;
   /** What users said, and the versions of their prompts. */
   readonly ledger: Ledger;
   /** The emails whose label users gave. */
@@ -99,10 +100,16 @@ export class Memory {
   /** Which emails were delivered to a server. */
   readonly deliveries: Deliveries;
 
-  constructor(store: BaseStore, prompts: Prompts, warn: (line: string) => void = () => {}) {
+  constructor(
+    store: BaseStore,
+    prompts: Prompts,
+    warn: (line: string) => void = () => {},
+    choice: ExampleOptions = {},
+  ) {
     this.#access = new StoreAccess(store, warn);
     this.#prompts = prompts;
     this.#warn = warn;
+    this.#choice = choice;
     this.ledger = new Ledger(this.#access, prompts);
     this.examples = new Examples(this.#access);
     this.reviews = new ReviewLog(this.#access);
@@ -137,7 +144,7 @@ export class Memory {
       email: known,
       extracted: earlier?.extracted ?? false,
       prompts: { ignore: latest(ignore), notify: latest(notify), respond: latest(respond) },
-      examples: chooseExamples(email, found),
+      examples: chooseExamples(email, found, this.#choice),
       profile: readProfile(profile?.value),
     };
   }
@@ -286,11 +293,4 @@ export class Memory {
       .putIf(puts)
       .catch((error: unknown) => this.#warn(`the default prompts cannot be written: ${renderError(error)}`));
   }
-}
-
-/** Message-IDs are the sender's choice: an email may not take the place of another that came before it. */
-function distinguish(email: Email, decided: unknown): Email {
-  const earlier = decisionRecordSchema.safeParse(decided).data?.email;
-  if (!earlier || similarityText(earlier) === similarityText(email)) return email;
-  return { ...email, id: suffixedId(email) };
 }

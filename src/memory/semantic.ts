@@ -1,5 +1,5 @@
 import type { Item, PutOperation } from "@langchain/langgraph-checkpoint";
-import { quoteUntrusted, renderEmail } from "../email.ts";
+import { type Email, quoteUntrusted, renderEmail } from "../email.ts";
 import { hashText } from "../prompts.ts";
 import type { UserNamespaces } from "../store/namespaces.ts";
 import type { RankedSearch } from "../store/operations.ts";
@@ -7,6 +7,7 @@ import { EXAMPLE_CHOICE } from "./example-parameters.ts";
 import {
   type ComparedEmail,
   compareEmail,
+  decisionRecordSchema,
   type ExampleRecord,
   exampleRecordSchema,
   type KeptEmail,
@@ -37,6 +38,13 @@ export function examplePut(namespaces: UserNamespaces, email: KeptEmail, label: 
 /** The id of an email where another email of its id came before it: a Message-ID is the sender's choice. */
 export function suffixedId(email: ComparedEmail & { id: string }): string {
   return `${email.id}#${hashText(similarityText(email)).slice(0, 8)}`;
+}
+
+/** Message-IDs are the sender's choice: an email may not take the place of another that came before it. */
+export function distinguish(email: Email, decided: unknown): Email {
+  const earlier = decisionRecordSchema.safeParse(decided).data?.email;
+  if (!earlier || similarityText(earlier) === similarityText(email)) return email;
+  return { ...email, id: suffixedId(email) };
 }
 
 /**
