@@ -446,7 +446,7 @@ export const GATES: readonly Gate[] = [
     reason: "a Message-ID is the sender's choice",
     off: [
       {
-        file: "memory/memory.ts",
+        file: "memory/semantic.ts",
         old: "return { ...email, id: suffixedId(email) };",
         new: "return email;",
       },
