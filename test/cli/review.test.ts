@@ -391,7 +391,7 @@ describe("an edit", () => {
           args: { to: "t@x.example", subject, body: `Hi\n${lines.join("\n")}\nx`.trimEnd() },
         };
         expect(parseForm(renderForm(action), action, "f")).toEqual({ subject, body: action.args.body });
-        const more = renderForm(action).replace(/\n$/, ` ${word}y\r\n`);
+        const more = `${renderForm(action).replace(/\n$/, "")} ${word}y\r\n`;
         expect(parseForm(more, action, "f")).toEqual({ subject, body: `${action.args.body} ${word}y` });
       }),
     );
