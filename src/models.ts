@@ -68,7 +68,9 @@ function createModels(
   };
   const chat = new ChatOpenAI({ ...connection, model: config.chatModel, useResponsesApi: false });
   if (config.embeddingModel === "none") return { chat };
-  return { chat, embeddings: new MeteredEmbeddings({ ...connection, model: config.embeddingModel }) };
+  // Two at once is the default: a third would wait, and be sent in the asynchronous context of another.
+  const maxConcurrency = Number.POSITIVE_INFINITY;
+  return { chat, embeddings: new MeteredEmbeddings({ ...connection, model: config.embeddingModel, maxConcurrency }) };
 }
 
 /** Counts each request, and says in one line what went wrong with it. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
@@ -73,6 +73,19 @@ export function loadPrompts(folder: string = PROMPTS_FOLDER): Prompts {
     reconcile: find("reconcile"),
     chat: find("chat"),
   };
+}
+
+/**
+ * Loads `judges/answer.md` of a folder: what a model is told that judges answers in an evaluation.
+ *
+ * @throws MnemailError("config") that names the file and what is wrong with it.
+ */
+export function loadJudgePrompt(folder: string = PROMPTS_FOLDER): PromptTemplate {
+  const path = join(folder, "judges", "answer.md");
+  if (!existsSync(path)) throw new MnemailError("config", `${path}: missing; restore it`);
+  const template = parsePrompt(path);
+  if (template.learnable) throw new MnemailError("config", `${path}: learnable must be false`);
+  return template;
 }
 
 function parsePrompt(path: string): PromptTemplate {

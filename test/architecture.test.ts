@@ -32,6 +32,7 @@ const RANKS: Record<string, number> = {
   "memory-tools.ts": 8,
   "index.ts": 9,
   server: 9,
+  evals: 9,
   cli: 10,
 };
 /** Within a rank, memory reads working hours and time zones from mail. */

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { z } from "zod";
@@ -7,12 +8,16 @@ import { hasAbandonedTraces } from "../tracing.ts";
 import { addChatCommand } from "./chat-command.ts";
 import { addCostsCommand } from "./costs-command.ts";
 import { addEpisodicCommands } from "./episodic-commands.ts";
+import { addEvalCommands } from "./eval-commands.ts";
 import { addFeedbackCommands } from "./feedback-commands.ts";
 import { addMemoryCommands } from "./memory-commands.ts";
 import { note } from "./output.ts";
 import { addReviewCommands } from "./review-commands.ts";
 import { addServeCommand } from "./serve-command.ts";
 import { addThreadCommands } from "./thread-commands.ts";
+
+// A model may call many tools in one message, and each listens to the signal of the run: no leak, and no warning.
+setMaxListeners(100);
 
 // Each command imports its own work when it runs, so that `--help` loads no LangChain module.
 
@@ -62,6 +67,7 @@ addThreadCommands(program, { user, json });
 addEpisodicCommands(program, { user, json });
 addReviewCommands(program, { user, json });
 addCostsCommand(program, { user, json });
+addEvalCommands(program, { user, json });
 addServeCommand(program);
 
 program

@@ -151,6 +151,8 @@ export const reportSchema = z.object({
   repeat: z.int(),
   /** The files of cases, each with how many it has and a hash of what was used. */
   files: z.array(z.object({ name: z.string(), cases: z.int(), hash: z.string() })),
+  /** A hash of each case by its id: two reports are compared where it is the same. */
+  cases: z.record(z.string(), z.string()).optional(),
   trials: z.array(trialSchema),
   /** The judge's word on drafts that people judged. */
   judged: z.array(z.object({ id: z.string(), person: z.boolean(), judge: z.boolean().nullable() })),

@@ -1,21 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startObedientModel } from "../../src/evals/attacks/obedient-model.ts";
+import { runAttackCase } from "../../src/evals/attacks/run-attack-case.ts";
+import { OURS, openSession } from "../../src/evals/attacks/session.ts";
+import { buildWorld } from "../../src/evals/attacks/world.ts";
 import type { KeptRow } from "../../src/store/row-driver.ts";
-import { ATTACKS } from "./attacks.ts";
+import { ATTACKS } from "./attack-cases.ts";
 import { BENIGN } from "./benign.ts";
-import { type ObedientModel, startObedientModel } from "./obedient-model.ts";
-import { runAttack } from "./run-attack.ts";
-import { buildWorld, OURS, openSession } from "./world.ts";
 
-let model: ObedientModel;
 let rows: KeptRow[];
 const counts = { attacks: 0, repelled: 0, benign: 0, working: 0 };
 
 beforeAll(async () => {
-  model = await startObedientModel();
-  rows = await buildWorld(OURS, model);
+  rows = await buildWorld(OURS);
 });
-afterAll(async () => {
-  await model[Symbol.asyncDispose]();
+afterAll(() => {
   const { attacks, repelled, benign, working } = counts;
   const works = working === benign ? "all work" : `${benign - working} do not work`;
   console.log(
@@ -33,7 +31,7 @@ test("the suite has 60 attacks and 20 benign look-alikes or more, each of anothe
 describe("on a model that obeys every text, an attack fails by way of", () => {
   test.each(ATTACKS.map((attack) => [attack.name, attack] as const))("%s", async (_name, attack) => {
     counts.attacks += 1;
-    expect(await runAttack(attack, { modules: OURS, model, rows })).toEqual([]);
+    expect(await runAttackCase(attack, { mode: "obedient" })).toEqual({ violations: [] });
     counts.repelled += 1;
   });
 });
@@ -41,10 +39,11 @@ describe("on a model that obeys every text, an attack fails by way of", () => {
 describe("a benign look-alike works:", () => {
   test.each(BENIGN.map((benign) => [benign.name, benign] as const))("%s", async (_name, { run }) => {
     counts.benign += 1;
-    model.reset();
+    await using model = await startObedientModel();
     await using session = await openSession(OURS, model, rows);
     await run(session, model);
     expect(session.warnings).toEqual([]);
+    expect(session.written).toEqual([]);
     counts.working += 1;
   });
 });

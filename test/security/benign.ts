@@ -1,8 +1,11 @@
 import { expect } from "vitest";
+import type { ObedientModel } from "../../src/evals/attacks/obedient-model.ts";
+import { obey } from "../../src/evals/attacks/orders.ts";
+import { ANA, CARLA } from "../../src/evals/attacks/people.ts";
+import { handleWhole, mailOf, OURS, type Session } from "../../src/evals/attacks/session.ts";
+import { WAITING } from "../../src/evals/attacks/world.ts";
 import { pendingKey } from "../../src/memory/episodic.ts";
-import type { ObedientModel } from "./obedient-model.ts";
-import { obey } from "./orders.ts";
-import { ANA, CARLA, handleWhole, mailOf, OURS, type Session, WAITING } from "./world.ts";
+import { createManageMemoryTool, createSearchMemoryTool } from "../../src/memory-tools.ts";
 
 const AT = "2026-03-03T09:00:00.000Z";
 const MAX = "max@home.example";
@@ -328,8 +331,8 @@ export const BENIGN: readonly Benign[] = [
   {
     name: "an agent whose conversation is the user's own keeps, corrects and finds memories at once",
     async run({ store, assistant }) {
-      const manage = OURS.createManageMemoryTool({ store, trust: "user" });
-      const search = OURS.createSearchMemoryTool({ store });
+      const manage = createManageMemoryTool({ store, trust: "user" });
+      const search = createSearchMemoryTool({ store });
       const config = { configurable: { user_id: ANA } };
       await manage.invoke({ action: "create", content: "The bicycle is red." }, config);
       const [bicycle] = await assistant.memory.facts.search(ANA, { query: "bicycle", limit: 1 });

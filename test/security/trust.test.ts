@@ -1,14 +1,15 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MnemailError } from "../../src/errors.ts";
+import { type ObedientModel, startObedientModel } from "../../src/evals/attacks/obedient-model.ts";
+import { obey } from "../../src/evals/attacks/orders.ts";
+import { ANA } from "../../src/evals/attacks/people.ts";
+import { mailOf, OURS, openSession, type Session } from "../../src/evals/attacks/session.ts";
 import { factKey } from "../../src/memory/episodic.ts";
 import type { Scope } from "../../src/memory/scope.ts";
 import { leastTrust, type Trust, trustSchema } from "../../src/memory/trust.ts";
 import { userNamespaces } from "../../src/store/namespaces.ts";
 import type { KeptRow } from "../../src/store/row-driver.ts";
-import { type ObedientModel, startObedientModel } from "./obedient-model.ts";
-import { obey } from "./orders.ts";
-import { ANA, mailOf, OURS, openSession, type Session } from "./world.ts";
 
 const RANK: Record<Trust, number> = { mail: 0, user: 1 };
 const trusts = fc.constantFrom<Trust>("user", "mail");

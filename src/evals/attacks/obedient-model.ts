@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { z } from "zod";
-import { addressList, oneLine } from "../../src/email.ts";
-import { checkAnswer, completion, completionEvents } from "../../src/stand-in/completion.ts";
-import { embedText, toBase64 } from "../../src/stand-in/embedding.ts";
-import { jsonReply, send, sendError } from "../../src/stand-in/reply.ts";
+import { addressList, oneLine } from "../../email.ts";
+import { checkAnswer, completion, completionEvents } from "../../stand-in/completion.ts";
+import { embedText, toBase64 } from "../../stand-in/embedding.ts";
+import { jsonReply, send, sendError } from "../../stand-in/reply.ts";
 import {
   type Answer,
   chatBodySchema,
@@ -11,29 +11,21 @@ import {
   parseBody,
   parseChat,
   WireError,
-} from "../../src/stand-in/wire.ts";
+} from "../../stand-in/wire.ts";
 import { findOrders, type ParsedOrder } from "./orders.ts";
+import type { ShownRequest } from "./request-violations.ts";
 
 /** What the longest text of a tool or a memory may have, with some room. */
 const EVERYTHING_LIMIT = 1_900;
 const MOST_TURNS = 4;
 const FACT_KEY = /\[(fact-[0-9a-f]+)\]/g;
 
-/** One chat request: its kind is the name of the format it asks for, or `answer` where it offers tools. */
-export interface ShownRequest {
-  kind: string;
-  messages: { role: string; text: string }[];
-}
-
 /** A running model that does whatever any text it is shown says. */
 export interface ObedientModel extends AsyncDisposable {
   /** The base URL for OpenAI clients. */
   url: string;
-  /** All chat requests since the last `reset`, oldest first. */
+  /** All chat requests, oldest first. */
   requests: ShownRequest[];
-  /** The orders that were found in them, as JSON. */
-  obeyed: Set<string>;
-  reset(): void;
 }
 
 /**
@@ -45,10 +37,9 @@ export interface ObedientModel extends AsyncDisposable {
  */
 export async function startObedientModel(): Promise<ObedientModel> {
   const requests: ShownRequest[] = [];
-  const obeyed = new Set<string>();
   const server = createServer((request, response) => {
     response.on("error", () => {});
-    handle(request, response, { requests, obeyed }).catch((error: unknown) => sendError(response, error));
+    handle(request, response, requests).catch((error: unknown) => sendError(response, error));
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(0, "127.0.0.1", resolve);
@@ -57,11 +48,6 @@ export async function startObedientModel(): Promise<ObedientModel> {
   return {
     url: `http://127.0.0.1:${typeof address === "object" && address ? address.port : 0}/v1`,
     requests,
-    obeyed,
-    reset() {
-      requests.length = 0;
-      obeyed.clear();
-    },
     [Symbol.asyncDispose]: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -70,10 +56,9 @@ export async function startObedientModel(): Promise<ObedientModel> {
   };
 }
 
-type Recorded = Pick<ObedientModel, "requests" | "obeyed">;
 type Messages = ShownRequest["messages"];
 
-async function handle(request: IncomingMessage, response: ServerResponse, recorded: Recorded): Promise<void> {
+async function handle(request: IncomingMessage, response: ServerResponse, requests: ShownRequest[]): Promise<void> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of request) if (chunk instanceof Uint8Array) chunks.push(chunk);
   const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
@@ -82,8 +67,8 @@ async function handle(request: IncomingMessage, response: ServerResponse, record
   const chat = parseChat(body);
   const messages = chat.messages.map(({ role, text }) => ({ role: String(role), text }));
   const kind = chat.format?.name ?? "answer";
-  recorded.requests.push({ kind, messages });
-  const answer = kind === "answer" ? answerEmail(body, messages, recorded) : answerJson(kind, messages, recorded);
+  requests.push({ kind, messages });
+  const answer = kind === "answer" ? answerEmail(body, messages) : answerJson(kind, messages);
   checkAnswer(answer, chat);
   send(
     response,
@@ -107,10 +92,9 @@ function embeddings(body: unknown): object {
 }
 
 /** The orders in some messages, with what they stand for filled in. */
-function ordersOf(messages: Messages, all: Messages, { obeyed }: Recorded): ParsedOrder[] {
+function ordersOf(messages: Messages, all: Messages): ParsedOrder[] {
   const found = messages.flatMap(({ text }) => findOrders(text));
   const distinct = [...new Map(found.map((order) => [JSON.stringify(order), order])).values()];
-  for (const order of distinct) obeyed.add(JSON.stringify(order));
   const keys = factKeys(all);
   return distinct.flatMap((order): ParsedOrder[] => {
     const hasKey = JSON.stringify(order).includes("$SHOWN");
@@ -159,8 +143,8 @@ function repeats(orders: readonly ParsedOrder[]): boolean {
   return orders.some((order) => "repeat" in order);
 }
 
-function answerJson(kind: string, messages: Messages, recorded: Recorded): Answer {
-  const orders = ordersOf(messages, messages, recorded);
+function answerJson(kind: string, messages: Messages): Answer {
+  const orders = ordersOf(messages, messages);
   const json = (value: object): Answer => ({ content: JSON.stringify(value), calls: [] });
   if (kind === "triage") {
     const [label = ruledLabel(messages)] = orders.flatMap((order) => ("label" in order ? [order.label] : []));
@@ -217,19 +201,19 @@ function bodyOf(messages: Messages): string {
   return oneLine(lines.slice(lines.indexOf("") + 1).join(" "));
 }
 
-function answerEmail(body: unknown, messages: Messages, recorded: Recorded): Answer {
+function answerEmail(body: unknown, messages: Messages): Answer {
   const asked = parseBody(chatBodySchema, body).messages;
   const last = asked.findLastIndex(({ role }) => role === "assistant");
   const turns = asked.filter(({ role }) => role === "assistant").length;
-  const done = new Set(ordersOf(messages.slice(0, last + 1), messages, recorded).map((order) => JSON.stringify(order)));
-  const orders = ordersOf(messages.slice(last + 1), messages, recorded);
+  const done = new Set(ordersOf(messages.slice(0, last + 1), messages).map((order) => JSON.stringify(order)));
+  const orders = ordersOf(messages.slice(last + 1), messages);
   const isNew = (order: ParsedOrder) => !done.has(JSON.stringify(order));
   const ordered = orders.filter(isNew).flatMap((order) => ("do" in order ? [order] : []));
   if (ordered.length > 0 && turns < MOST_TURNS) {
     return { content: "", calls: ordered.map(({ do: name, args }) => ({ name, args: completeArgs(name, args) })) };
   }
   const [sender = ""] = addressList(emailLines(messages)[0]?.replace(/^From: /, "") ?? "");
-  const text = repeats([...orders, ...ordersOf(messages, messages, recorded)]) ? everything(messages) : "Thank you.";
+  const text = repeats([...orders, ...ordersOf(messages, messages)]) ? everything(messages) : "Thank you.";
   const write = { name: "write_email", args: { to: sender, subject: "", body: text } };
   const keep = { name: "manage_memory", args: { action: "create", id: null, content: text } };
   return { content: "", calls: text === "Thank you." ? [write] : [keep, write] };

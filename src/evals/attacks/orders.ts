@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseJson } from "../../parse-json.ts";
 
 /**
  * One order that a text gives. `do` names a tool, of the answer or one that does not exist; `label` is for triage;
@@ -81,12 +82,4 @@ function objectAt(text: string, start: number): string {
     if (depth === 0) return text.slice(start, at + 1);
   }
   return "";
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

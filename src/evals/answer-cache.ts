@@ -1,0 +1,132 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import Database from "libsql";
+import { z } from "zod";
+import { parseJson } from "../parse-json.ts";
+import { enterWal, prepareFile, storeError } from "../store/sqlite-file.ts";
+
+const BUSY_TIMEOUT_MS = 10_000;
+const TABLE =
+  "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, run TEXT NOT NULL, body TEXT NOT NULL, at TEXT NOT NULL)";
+
+/** One message of a chat request, as the model was shown it. */
+export interface ShownMessage {
+  role: string;
+  text: string;
+}
+
+/** What was asked while something ran. */
+export interface Traffic {
+  /** Equal requests of different turns are asked apart: how a case is repeated. */
+  turn: number;
+  /** Answers that were there before this run. */
+  known: number;
+  /** The chat requests, oldest first. Their kind is the name of the format they ask for, or `answer` where it is free. */
+  requests: { kind: string; messages: ShownMessage[] }[];
+}
+
+const current = new AsyncLocalStorage<Traffic>();
+
+/** Runs `run` and keeps account of what it asks models of an {@link AnswerCache}. */
+export function withTraffic<T>(turn: number, run: (traffic: Traffic) => Promise<T>): Promise<T> {
+  const traffic: Traffic = { turn, known: 0, requests: [] };
+  return current.run(traffic, () => run(traffic));
+}
+
+/** Answers of models, each under the content of its request. */
+export interface AnswerCache extends Disposable {
+  /** Asks the server what was not asked before. Only whole answers are kept: no failure, and nothing streamed. */
+  fetch: typeof fetch;
+}
+
+/**
+ * Opens the answers in a SQLite file, which several processes may share. `run` names who asks: what it asked itself does
+ * not count as known. `server` names the server in the place of its address, which differs each time for the stand-in.
+ *
+ * @throws MnemailError("store") when the file cannot be used.
+ */
+export function openAnswerCache(path: string, { run, server }: { run: string; server?: string }): AnswerCache {
+  const place = { path, busyTimeoutMs: BUSY_TIMEOUT_MS };
+  let database: Database.Database;
+  try {
+    prepareFile(path);
+    database = new Database(path, { timeout: BUSY_TIMEOUT_MS });
+    enterWal(database, BUSY_TIMEOUT_MS);
+    database.exec(TABLE);
+  } catch (error) {
+    throw storeError(place, error);
+  }
+  const find = database.prepare("SELECT run, body FROM answers WHERE key = ?").raw();
+  const keep = database.prepare("INSERT OR IGNORE INTO answers (key, run, body, at) VALUES (?, ?, ?, ?)");
+  const underWay = new Map<string, Promise<Response>>();
+  const ask = async (key: string, input: Parameters<typeof fetch>[0], init: RequestInit): Promise<Response> => {
+    const response = await fetch(input, init);
+    if (!response.ok) return response;
+    const body = await response.text();
+    // Half an answer is the client's to refuse, and to ask for again.
+    if (parseJson(body) !== undefined) keep.run(key, run, body, new Date().toISOString());
+    return jsonResponse(body);
+  };
+  return {
+    async fetch(input, init = {}) {
+      const { body } = init;
+      const traffic = current.getStore();
+      const asked = typeof body === "string" ? requestSchema.safeParse(parseJson(body)).data : undefined;
+      if (typeof body !== "string" || !asked || asked.stream) return fetch(input, init);
+      if (asked.messages) traffic?.requests.push({ kind: asked.format ?? "answer", messages: asked.messages });
+      const { href, pathname } = new URL(String(input instanceof Request ? input.url : input));
+      const name = [server === undefined ? href : `${server} ${pathname}`, traffic?.turn ?? 0, body];
+      const key = createHash("sha256").update(JSON.stringify(name)).digest("hex");
+      const [found] = rowsSchema.parse(find.all(key));
+      if (found) {
+        const [asker, answer] = found;
+        if (traffic && asker !== run) traffic.known += 1;
+        return jsonResponse(answer);
+      }
+      const asking = underWay.get(key) ?? ask(key, input, init).finally(() => underWay.delete(key));
+      underWay.set(key, asking);
+      return (await asking).clone();
+    },
+    [Symbol.dispose]: () => database.close(),
+  };
+}
+
+const rowsSchema = z.array(z.tuple([z.string(), z.string()]));
+
+const textSchema = z
+  .union([z.string(), z.array(z.looseObject({ text: z.string().default("") }))])
+  .nullish()
+  .transform((content) => (typeof content === "string" ? content : (content ?? []).map(({ text }) => text).join("\n")));
+const calledSchema = z.array(z.object({ function: z.object({ name: z.string(), arguments: z.string() }) }));
+const requestSchema = z
+  .object({
+    stream: z.boolean().nullish(),
+    response_format: z.object({ json_schema: z.object({ name: z.string() }).optional() }).nullish(),
+    messages: z
+      .array(z.object({ role: z.string(), content: textSchema, tool_calls: calledSchema.nullish() }))
+      .optional(),
+  })
+  .transform(({ stream, response_format, messages }) => ({
+    stream: stream === true,
+    format: response_format?.json_schema?.name,
+    messages: messages?.map(({ role, content, tool_calls }) => ({
+      role,
+      text: [content, ...(tool_calls ?? []).map((call) => `${call.function.name} ${call.function.arguments}`)]
+        .filter(Boolean)
+        .join("\n"),
+    })),
+  }));
+
+function jsonResponse(body: string): Response {
+  return new Response(body, { headers: { "content-type": "application/json" } });
+}
+
+/** Names the stand-in by its source, since another version of it answers otherwise. */
+export function nameStandIn(): string {
+  const folder = fileURLToPath(new URL("../stand-in/", import.meta.url));
+  const hash = createHash("sha256");
+  for (const file of readdirSync(folder).sort()) hash.update(file).update(readFileSync(`${folder}${file}`));
+  return `stand-in ${hash.digest("hex").slice(0, 16)}`;
+}

@@ -1,0 +1,204 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Config } from "../config.ts";
+import { MnemailError } from "../errors.ts";
+import { openModels } from "../models.ts";
+import { loadJudgePrompt, loadPrompts } from "../prompts.ts";
+import type { KeptRow } from "../store/row-driver.ts";
+import { nameStandIn, openAnswerCache } from "./answer-cache.ts";
+import { beginJournal, type Journal, type Plan, readJournal } from "./journal.ts";
+import { copyMemory, loadInboxCases, withoutCases } from "./labelled-mail.ts";
+import { type Cases, loadCases } from "./load-cases.ts";
+import { hashJson } from "./read-lines.ts";
+import type { Report } from "./report.ts";
+import { runUnits } from "./run-units.ts";
+import { type Judge, judgeOf } from "./scorers/judge.ts";
+import { smokeCases } from "./smoke.ts";
+import { summarise } from "./summarise.ts";
+import { judgeThresholds, loadThresholds } from "./thresholds.ts";
+import { SUITES } from "./trial.ts";
+import { unitsOf } from "./units.ts";
+
+/** What is evaluated, as its user says it. */
+export type Asked = Pick<
+  Plan,
+  "command" | "cases" | "inbox" | "user" | "suites" | "smoke" | "split" | "repeat" | "seed"
+> & {
+  thresholds: string | null;
+};
+
+/** How far a run is: trials that are done, of all; how many of them in this process, and since when (milliseconds). */
+export interface Progress {
+  done: number;
+  total: number;
+  ran: number;
+  ms: number;
+}
+
+/** How an evaluation runs. */
+export interface RunOptions {
+  /** The folder of runs and answers. */
+  out: string;
+  concurrency: number;
+  /** Aborted by the user's Ctrl-C: what is under way is finished and kept. */
+  signal: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+  warn?: (line: string) => void;
+  now?: () => Date;
+}
+
+/** What came of a run: its report, or, where it was interrupted, how far it got. */
+export type Evaluated = { folder: string } & ({ report: Report } | { interrupted: Progress });
+
+/**
+ * Runs an evaluation from its beginning, in a folder of its own below `out`.
+ *
+ * @throws MnemailError for cases, thresholds or settings that are wrong, and when no trial can succeed.
+ */
+export async function evaluate(config: Config, asked: Asked, options: RunOptions): Promise<Evaluated> {
+  const at = (options.now ?? (() => new Date()))();
+  const prepared = await prepare(config, asked, options);
+  const id = `${at.toISOString().slice(0, 19).replace(/:/g, "-")}-${asked.smoke ? "smoke" : asked.suites.join("-").slice(0, 40)}`;
+  const plan: Plan = {
+    ...{ id, created_at: at.toISOString(), command: asked.command, version: readVersion(), cases: asked.cases },
+    ...{ inbox: asked.inbox, user: asked.user, suites: asked.suites, smoke: asked.smoke, split: asked.split },
+    ...{ repeat: asked.repeat, seed: asked.seed, thresholds: asked.thresholds },
+    ...prepared.about,
+  };
+  return run(config, beginJournal(join(options.out, "runs", id), plan), prepared, options);
+}
+
+/**
+ * Goes on with a run that was interrupted, in its folder; trials that failed are tried again.
+ *
+ * @throws MnemailError("missing") where there is none, MnemailError("conflict") where cases, prompts or model are not those
+ * with which it began.
+ */
+export async function resumeEvaluation(config: Config, folder: string, options: RunOptions): Promise<Evaluated> {
+  const journal = readJournal(folder);
+  const { plan } = journal;
+  const prepared = await prepare(config, plan, options);
+  const { model, files, prompts } = prepared.about;
+  const names = ({ chat, embeddings }: Plan["model"]) => ({ chat, embeddings });
+  const differs = [
+    ["the model", names(plan.model), names(model)] as const,
+    ["the cases", plan.files, files] as const,
+    ["the prompts", plan.prompts, prompts] as const,
+    ["the version", plan.version, readVersion()] as const,
+  ].find(([, before, now]) => hashJson(before) !== hashJson(now));
+  if (differs) {
+    const hint = "put it back, or start a new run: answers that are known cost nothing";
+    throw new MnemailError("conflict", `${folder}: ${differs[0]} changed since the run began`, hint);
+  }
+  return run(config, journal, prepared, options);
+}
+
+interface Prepared {
+  cases: Cases;
+  learnt: ((userId: string) => Promise<readonly KeptRow[]>) | undefined;
+  thresholds: Parameters<typeof judgeThresholds>[0];
+  about: Pick<Plan, "model" | "files" | "prompts">;
+}
+
+/** Reads all that a run needs, so that what is wrong is said before anything is asked. */
+async function prepare(
+  config: Config,
+  asked: Pick<Asked, "cases" | "inbox" | "user" | "smoke" | "suites" | "thresholds">,
+  { warn = () => {} }: RunOptions,
+): Promise<Prepared> {
+  const isStandIn = config.model.kind === "stand-in";
+  const chat = isStandIn ? nameStandIn() : config.chatModel;
+  const embeddings = isStandIn && config.embeddingModel !== "none" ? "stand-in" : config.embeddingModel;
+  const url = config.model.kind === "openai" ? (config.model.baseUrl ?? "https://api.openai.com/v1") : "";
+  const description = isStandIn ? "the stand-in" : `${config.chatModel} at ${new URL(url).host}`;
+  const model = { chat, embeddings, description, is_stand_in: isStandIn };
+  const thresholds = await loadThresholds(asked.thresholds, asked);
+  const prompts = hashJson([loadPrompts(), loadJudgePrompt()]);
+  if (asked.inbox !== null && asked.user !== null) {
+    const { user } = asked;
+    const rows = await copyMemory(config.store, user, warn);
+    const cases = await loadInboxCases(asked.inbox, user, rows);
+    const memory = withoutCases(rows, user, cases.triage);
+    if (memory.length === 0) warn(`${user}: nothing is known of them in this store, so that all arms are alike`);
+    return { cases, learnt: async () => memory, thresholds, about: { model, files: cases.files, prompts } };
+  }
+  const all = await loadCases(asked.cases);
+  const cases = asked.smoke ? smokeCases(all) : all;
+  return { cases, learnt: undefined, thresholds, about: { model, files: cases.files, prompts } };
+}
+
+async function run(
+  config: Config,
+  journal: Journal,
+  { cases, learnt, thresholds }: Prepared,
+  { out, concurrency, signal, onProgress = () => {}, now = () => new Date() }: RunOptions,
+): Promise<Evaluated> {
+  const { plan, folder } = journal;
+  const server = plan.model.is_stand_in ? { server: plan.model.chat } : {};
+  using answers = openAnswerCache(join(out, "answers.db"), { run: plan.id, ...server });
+  await using models = await openModels(config, { fetch: answers.fetch });
+  const judge = judgeOf(models, loadJudgePrompt(), { isStandIn: plan.model.is_stand_in });
+  const laboratory = { config, models, folder: cases.folder };
+  const units = unitsOf(plan, cases, { laboratory, judge, ...(learnt ? { learnt } : {}) });
+  const total = units.reduce((sum, { trials }) => sum + trials, 0);
+  const waiting = units.filter(({ key }) => !journal.done.has(key));
+  const progress = { done: total - waiting.reduce((sum, { trials }) => sum + trials, 0), total, ran: 0 };
+  const began = now().getTime();
+  const tell = () => onProgress({ ...progress, ms: now().getTime() - began });
+  tell();
+  await runUnits(waiting, {
+    concurrency,
+    signal,
+    keep: ({ key, trials }, done) => {
+      journal.keep(key, done);
+      progress.done += trials;
+      progress.ran += trials;
+      tell();
+    },
+  });
+  if (signal.aborted) return { folder, interrupted: { ...progress, ms: now().getTime() - began } };
+  const judged = await judgeAgain(cases, judge);
+  const done = units.flatMap(({ key }) => journal.done.get(key) ?? []);
+  const trials = done.map(({ trial }) => trial).sort(byName);
+  const requests = done.flatMap(({ trial, shown }) =>
+    trial.request && shown ? [[trial.request, shown] as const] : [],
+  );
+  const summary = summarise(trials, { seed: plan.seed, judged });
+  const { id, command, created_at, version, model, seed, repeat, files } = plan;
+  return {
+    folder,
+    report: {
+      ...{ format: 1, id, command, created_at, version, model, seed, repeat, files, trials, judged, summary },
+      cases: Object.fromEntries(cases.lockable.map((each) => [each.id, each.hash])),
+      requests: Object.fromEntries(requests.sort(([a], [b]) => (a < b ? -1 : 1))),
+      thresholds: judgeThresholds(thresholds, summary),
+    },
+  };
+}
+
+/** What the judge says of the drafts that people judged; null for each where nobody can judge. */
+async function judgeAgain(cases: Cases, judge: Judge): Promise<Report["judged"]> {
+  const judged: Report["judged"] = [];
+  for (const { id, email, draft, criterion, met } of cases.judged) {
+    const [check] = await judge({ email, draft, criteria: [{ judge: criterion }] });
+    judged.push({ id, person: met, judge: check?.met ?? null });
+  }
+  return judged;
+}
+
+function byName(a: Report["trials"][number], b: Report["trials"][number]): number {
+  const key = ({ suite, arm, case: id, repeat, position = 0 }: typeof a) =>
+    [SUITES.indexOf(suite), arm, id, repeat, position] as const;
+  const [keyA, keyB] = [key(a), key(b)];
+  const at = keyA.findIndex((part, i) => part !== keyB[i]);
+  if (at < 0) return 0;
+  const [partA, partB] = [keyA[at] ?? 0, keyB[at] ?? 0];
+  return partA < partB ? -1 : 1;
+}
+
+const packageSchema = z.object({ version: z.string() });
+
+function readVersion(): string {
+  return packageSchema.parse(JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))).version;
+}

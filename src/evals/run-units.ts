@@ -1,0 +1,46 @@
+import pLimit from "p-limit";
+import { MnemailError } from "../errors.ts";
+import type { RunTrial } from "./run-trial.ts";
+
+/** Some trials that are done and kept together; the key names them in all runs of the same cases. */
+export interface Unit {
+  key: string;
+  /** How many trials it has. */
+  trials: number;
+  run(): Promise<RunTrial[]>;
+}
+
+/** Trials in a row that failed at the start, after which nothing is to be expected of the rest. */
+const HOPELESS = 12;
+
+/**
+ * Runs units, `concurrency` at once, and hands each to `keep` when it is done. Once `signal` aborts, no other begins; those
+ * under way are finished and kept.
+ *
+ * @throws MnemailError("model") when the first dozen trials all fail for the same reason.
+ */
+export async function runUnits(
+  units: readonly Unit[],
+  {
+    concurrency,
+    signal,
+    keep,
+  }: { concurrency: number; signal: AbortSignal; keep: (unit: Unit, done: RunTrial[]) => void },
+): Promise<void> {
+  const limit = pLimit(concurrency);
+  let failed: string[] | undefined = [];
+  let hopeless: string | undefined;
+  const runOne = async (unit: Unit) => {
+    if (signal.aborted || hopeless !== undefined) return;
+    const done = await unit.run();
+    keep(unit, done);
+    const errors = done.flatMap(({ trial }) => trial.error ?? []);
+    if (errors.length < done.length) failed = undefined;
+    failed?.push(...errors);
+    if (failed && failed.length >= HOPELESS && new Set(failed).size === 1) hopeless = failed[0];
+  };
+  await Promise.all(units.map((unit) => limit(runOne, unit)));
+  if (hopeless !== undefined) {
+    throw new MnemailError("model", `the first ${HOPELESS} trials all failed: ${hopeless}`, "nothing else was asked");
+  }
+}

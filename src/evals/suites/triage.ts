@@ -1,0 +1,127 @@
+import { triage } from "../../agent/triage.ts";
+import type { ExampleOptions } from "../../memory/example-choice.ts";
+import type { Memory } from "../../memory/memory.ts";
+import { loadPrompts } from "../../prompts.ts";
+import type { KeptRow } from "../../store/row-driver.ts";
+import type { TriageCase } from "../cases.ts";
+import { type Laboratory, MEMORY_ARMS, memoryOver, openTrialStore, rowsOfArm } from "../laboratory.ts";
+import { type Found, runTrial } from "../run-trial.ts";
+import type { Unit } from "../run-units.ts";
+import type { Check, Trial } from "../trial.ts";
+
+/** The arms of the triage suite: which kinds of memory there are, how many examples are shown, and how they are found. */
+export const TRIAGE_ARMS = [...MEMORY_ARMS, "k=0", "k=1", "k=8", "words", "vector"] as const;
+
+/** One of {@link TRIAGE_ARMS}. */
+export type TriageArm = (typeof TRIAGE_ARMS)[number];
+
+const CHOICES: Partial<Record<TriageArm, ExampleOptions>> = {
+  "k=0": { shown: 0 },
+  "k=1": { shown: 1 },
+  "k=8": { shown: 8 },
+  words: { likeness: "words" },
+  vector: { likeness: "vector" },
+};
+
+/** What trials of triage read: the rows of users' memories. */
+export interface TriageParts {
+  laboratory: Laboratory;
+  /** A user's whole memory. */
+  memoryOf(userId: string): Promise<readonly KeptRow[]>;
+}
+
+/** A unit for each case in each arm. Triage writes nothing, so that all of one user and arm share a store. */
+export function triageUnits(
+  cases: readonly TriageCase[],
+  { arms, repeat }: { arms: readonly TriageArm[]; repeat: number },
+  { laboratory, memoryOf }: TriageParts,
+): Unit[] {
+  const memories = new Map<string, Promise<Memory>>();
+  const open = async (userId: string, arm: TriageArm) => {
+    const rows = await memoryOf(userId);
+    const kind = MEMORY_ARMS.find((each) => each === arm) ?? "all";
+    return memoryOver(await openTrialStore(laboratory, rowsOfArm(kind, userId, rows)), CHOICES[arm]);
+  };
+  const opened = (userId: string, arm: TriageArm): Promise<Memory> => {
+    const key = JSON.stringify([userId, arm]);
+    const memory = memories.get(key) ?? open(userId, arm);
+    memories.set(key, memory);
+    return memory;
+  };
+  return arms.flatMap((arm) =>
+    repeated(cases, repeat).map(([one, turn]) => ({
+      key: `triage/${arm}/${one.id}#${turn}`,
+      trials: 1,
+      run: async () => {
+        const memory = await opened(one.user, arm);
+        const name = { suite: "triage" as const, arm, ...nameCase(one), repeat: turn };
+        return [await runTrial(name, () => decide(one, memory, laboratory))];
+      },
+    })),
+  );
+}
+
+/** A unit for each case and each number of rules, so that what each learnt change did can be told. */
+export function changesUnits(
+  cases: readonly TriageCase[],
+  { repeat }: { repeat: number },
+  { laboratory, afterRules }: { laboratory: Laboratory; afterRules: (userId: string) => Promise<KeptRow[][]> },
+  rulesOf: (userId: string) => number,
+): Unit[] {
+  const memories = new Map<string, Promise<Memory>>();
+  const open = async (userId: string, n: number) => {
+    const rows = (await afterRules(userId))[n] ?? [];
+    return memoryOver(await openTrialStore(laboratory, rowsOfArm("all", userId, rows)));
+  };
+  return repeated(cases, repeat).flatMap(([one, turn]) =>
+    Array.from({ length: rulesOf(one.user) + 1 }, (_, n) => {
+      const arm = `${one.user}/${n}`;
+      return {
+        key: `changes/${arm}/${one.id}#${turn}`,
+        trials: 1,
+        run: async () => {
+          const memory = memories.get(arm) ?? open(one.user, n);
+          memories.set(arm, memory);
+          const known = await memory;
+          const name = { suite: "changes" as const, arm, ...nameCase(one), repeat: turn, position: n };
+          return [await runTrial(name, () => decide(one, known, laboratory))];
+        },
+      };
+    }),
+  );
+}
+
+/** Labels the email of a case with the code of the graph's triage node. */
+export async function decide(
+  { email, label, user }: Pick<TriageCase, "email" | "label" | "user">,
+  memory: Memory,
+  { models }: Laboratory,
+): Promise<Found> {
+  const found = await triage(email, user, { memory, models, prompts: loadPrompts() });
+  return { got: found.label, checks: [checkLabel(label, found.label)] };
+}
+
+/** Whether a label is the wanted one. */
+export function checkLabel(expected: Trial["expected"], got: Trial["got"]): Check {
+  const met = expected === got;
+  return { kind: "label", name: `the label is ${expected}`, met, ...(met ? {} : { note: `it is ${got}` }) };
+}
+
+/** What names the trials of a case, but for suite, arm and repeat. */
+export function nameCase({
+  id,
+  group,
+  user,
+  split,
+  label,
+}: Pick<TriageCase, "id" | "group" | "user" | "split" | "label">): Pick<
+  Trial,
+  "case" | "group" | "user" | "split" | "expected"
+> {
+  return { case: id, group: group ?? id, user, split, expected: label };
+}
+
+/** Each case as often as it is to be run, with the number of the turn. */
+export function repeated<T>(cases: readonly T[], repeat: number): (readonly [T, number])[] {
+  return Array.from({ length: repeat }, (_, turn) => cases.map((one) => [one, turn] as const)).flat();
+}

@@ -1,0 +1,73 @@
+import type { KeptRow } from "../store/row-driver.ts";
+import type { CaseUser } from "./cases.ts";
+import type { Plan } from "./journal.ts";
+import { type Laboratory, type LearntMemory, learnMemory, profileRows } from "./laboratory.ts";
+import { type Cases, ofSplit } from "./load-cases.ts";
+import type { Unit } from "./run-units.ts";
+import type { Judge } from "./scorers/judge.ts";
+import { answersUnits } from "./suites/answers.ts";
+import { ATTACK_ARMS, attacksUnits } from "./suites/attacks.ts";
+import { curveUnits } from "./suites/curve.ts";
+import { learningUnits } from "./suites/learning.ts";
+import { changesUnits, TRIAGE_ARMS, triageUnits } from "./suites/triage.ts";
+import type { Suite } from "./trial.ts";
+
+/** Orders in which the emails of a learning curve come. */
+const ORDERS = 3;
+
+/** All that a run is to do, in the order of the suites. */
+export function unitsOf(
+  { suites, smoke, split, repeat, seed, inbox, model }: Omit<Plan, "id" | "command">,
+  cases: Cases,
+  parts: { laboratory: Laboratory; judge: Judge; learnt?: (userId: string) => Promise<readonly KeptRow[]> },
+): Unit[] {
+  const { laboratory, judge } = parts;
+  const { users } = cases;
+  const whole = once(users, (user) => learnMemory(laboratory, user));
+  const profileOf = once(users, (user) => profileRows(laboratory, user));
+  const memoryOf = parts.learnt ?? (async (userId: string) => (await whole(userId)).rows);
+  const afterRules = async (userId: string): Promise<LearntMemory["afterRules"]> => (await whole(userId)).afterRules;
+  const rulesOf = (userId: string) => users.get(userId)?.memory.rules.length ?? 0;
+  const triage = ofSplit(cases.triage, split);
+  // Retrieval and the number of examples are looked into on the cases of the project.
+  const arms = smoke ? (["none", "all"] as const) : inbox === null ? TRIAGE_ARMS : TRIAGE_ARMS.slice(0, 5);
+  const units: Record<Suite, () => Unit[]> = {
+    triage: () => triageUnits(triage, { arms, repeat }, { laboratory, memoryOf }),
+    changes: () => changesUnits(triage, { repeat }, { laboratory, afterRules }, rulesOf),
+    answers: () =>
+      answersUnits(
+        ofSplit(cases.answers, split),
+        { repeat, ...(smoke ? { arms: ["none", "all"] } : {}) },
+        { laboratory, users, memoryOf, judge },
+      ),
+    learning: () =>
+      learningUnits(
+        ofSplit(cases.stories, split),
+        { repeat, ...(smoke ? { arms: ["off", "on"] } : {}) },
+        { laboratory, users, profileOf, judge },
+      ),
+    curve: () => curveUnits(triage, { orders: ORDERS, seed }, { laboratory, users, profileOf }),
+    attacks: () =>
+      attacksUnits(
+        ofSplit(cases.attacks, split),
+        // The stand-in follows no text whatever, so that nothing is proven by trying it.
+        { repeat, arms: model.is_stand_in ? ["obedient"] : ATTACK_ARMS },
+        laboratory,
+      ),
+  };
+  return suites.flatMap((suite) => units[suite]());
+}
+
+/** What is made once for each user, when it is first asked for. */
+function once<T>(
+  users: ReadonlyMap<string, CaseUser>,
+  make: (user: CaseUser) => Promise<T>,
+): (userId: string) => Promise<T> {
+  const made = new Map<string, Promise<T>>();
+  return (userId) => {
+    const user = users.get(userId);
+    const one = made.get(userId) ?? (user ? make(user) : Promise.reject(new Error(`${userId} is not in users.json`)));
+    made.set(userId, one);
+    return one;
+  };
+}
