@@ -133,6 +133,19 @@ test("the programs of docs/memory.md run as they stand", async () => {
   ]);
 });
 
+test("the commands of docs/evaluation.md work one after the other, and show what it says", async () => {
+  using folder = temporaryFolder();
+  const all = commandsOf(readFileSync("docs/evaluation.md", "utf8"));
+  const lines = all.filter((line) => line.startsWith(CLI));
+  const ci = readFileSync(".ci/run", "utf8");
+  expect(all.filter((line) => !line.startsWith(CLI) && !ci.includes(line))).toEqual([]);
+  const outputs = await runAll(lines, folder);
+  const printed = (part: string) => outputs[lines.findIndex((line) => line.includes(part))] ?? "";
+  expect(printed("eval record")).toMatch(/^nora-cases\.jsonl: 1 case of nora/);
+  expect(printed("--inbox nora-cases")).toMatch(/\nstand-in, no language model · 1 case · .*\n$/);
+  expect(printed("eval import")).toMatch(/^imported\.jsonl: 3 cases of nora/);
+});
+
 describe("the README", () => {
   test("has on its first screen what it is, a capture, and the two commands that do all set-up", () => {
     const firstScreen = readme.split("\n").slice(0, 40).join("\n");

@@ -9,6 +9,8 @@ export function addEvalCommands(program: Command, { user, json }: { user: Make; 
   const cases = () => new Option("--cases <folder>", "the cases (default: those of the project)");
   const evaluation = program
     .command("eval")
+    // Several of its options are its subcommands' too: each has those that stand behind its own name.
+    .enablePositionalOptions()
     .description("measure triage, answers, learning and safety on labelled cases, and write a report")
     .option(
       "--suite <names>",
@@ -52,9 +54,9 @@ Examples:
     .description("what is better or worse in run b than in run a, paired by case; each by id, folder or report.json")
     .addOption(out())
     .addOption(json())
-    .action(async (a: string, b: string, _options: unknown, command: Command) => {
+    .action(async (a: string, b: string, options: object) => {
       const { compareRuns } = await import("./eval-compare.ts");
-      process.exitCode = await compareRuns({ a, b, ...command.optsWithGlobals() });
+      process.exitCode = await compareRuns({ a, b, ...options });
     });
   evaluation
     .command("import <file>")
@@ -64,9 +66,9 @@ Examples:
     .option("--split <name>", "the split of the cases: dev or test", "dev")
     .option("--force", "replace the file")
     .addOption(json())
-    .action(async (file: string, _options: unknown, command: Command) => {
+    .action(async (file: string, options: object) => {
       const { importCases } = await import("./eval-cases.ts");
-      process.exitCode = await importCases({ file, ...command.optsWithGlobals() });
+      process.exitCode = await importCases({ file, ...options });
     });
   evaluation
     .command("record")
@@ -76,17 +78,17 @@ Examples:
     .option("--split <name>", "the split of the cases: dev or test", "dev")
     .option("--force", "replace the file")
     .addOption(json())
-    .action(async (_options: unknown, command: Command) => {
+    .action(async (options: object) => {
       const { recordCases } = await import("./eval-cases.ts");
-      process.exitCode = await recordCases(command.optsWithGlobals());
+      process.exitCode = await recordCases(options);
     });
   evaluation
     .command("lock")
     .description("write the lock of the test split, after a change of its cases that is meant")
     .addOption(cases())
     .addOption(json())
-    .action(async (_options: unknown, command: Command) => {
+    .action(async (options: object) => {
       const { lockCases } = await import("./eval-cases.ts");
-      process.exitCode = await lockCases(command.optsWithGlobals());
+      process.exitCode = await lockCases(options);
     });
 }

@@ -12,13 +12,13 @@ import {
   type Subject,
   type TrialAssistant,
 } from "../laboratory.ts";
-import { type Found, runTrial } from "../run-trial.ts";
+import { type Found, failTrial, runTrial } from "../run-trial.ts";
 import type { Unit } from "../run-units.ts";
 import { checkDraft } from "../scorers/draft.ts";
 import type { Judge } from "../scorers/judge.ts";
 import { checkMemory, viewOfMemory } from "../scorers/memory.ts";
 import { checkToolCalls } from "../scorers/tool-calls.ts";
-import { checkLabel, nameCase, repeated } from "./triage.ts";
+import { checkLabel, nameCase, repeated, unlearnt } from "./triage.ts";
 
 /** What trials of answers read and ask beside the laboratory. */
 export interface AnswerParts {
@@ -39,8 +39,10 @@ export function answersUnits(
       const user = users.get(one.user);
       if (!user) return [];
       const run = async () => {
-        const rows = rowsOfArm(arm, user.id, await memoryOf(user.id));
         const name = { suite: "answers" as const, arm, ...nameCase(one), repeat: turn };
+        const memory = await memoryOf(user.id).catch(unlearnt);
+        if (memory instanceof Error) return [await failTrial(name, memory)];
+        const rows = rowsOfArm(arm, user.id, memory);
         return [await answerTrial(name, one, { laboratory, user, rows, judge })];
       };
       return { key: `answers/${arm}/${one.id}#${turn}`, trials: 1, run };

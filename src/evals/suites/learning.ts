@@ -2,8 +2,15 @@ import { MnemailError, renderError } from "../../errors.ts";
 import type { Feedback } from "../../learning/feedback.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { CaseUser, Story, StoryStep } from "../cases.ts";
-import { type Laboratory, memoryOver, openTrialAssistant, openTrialStore, type TrialAssistant } from "../laboratory.ts";
-import { type RunTrial, runTrial } from "../run-trial.ts";
+import {
+  type Laboratory,
+  memoryOver,
+  openTrialAssistant,
+  openTrialStore,
+  prepare,
+  type TrialAssistant,
+} from "../laboratory.ts";
+import { failTrial, type RunTrial, runTrial } from "../run-trial.ts";
 import type { Unit } from "../run-units.ts";
 import type { Judge } from "../scorers/judge.ts";
 import { checkMemory, viewOfMemory } from "../scorers/memory.ts";
@@ -69,10 +76,11 @@ async function tell(
   });
   let taught: Taught;
   try {
-    taught = await teach(story, { steps, arm, user, laboratory, rows: await profileOf(user.id) });
+    const rows = await profileOf(user.id);
+    taught = await prepare(turn, () => teach(story, { steps, arm, user, laboratory, rows }));
   } catch (error) {
-    const failed = `its steps failed: ${renderError(error)}`;
-    return Promise.all(story.later.map((later) => runTrial(name(later), () => Promise.reject(new Error(failed)))));
+    const failed = new Error(`its steps failed: ${renderError(error)}`);
+    return Promise.all(story.later.map((later) => failTrial(name(later), failed)));
   }
   const { rows, checks } = taught;
   const done: RunTrial[] = [];

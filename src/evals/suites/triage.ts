@@ -1,11 +1,12 @@
 import { triage } from "../../agent/triage.ts";
+import { renderError } from "../../errors.ts";
 import type { ExampleOptions } from "../../memory/example-choice.ts";
 import type { Memory } from "../../memory/memory.ts";
 import { loadPrompts } from "../../prompts.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { TriageCase } from "../cases.ts";
 import { type Laboratory, MEMORY_ARMS, memoryOver, openTrialStore, rowsOfArm } from "../laboratory.ts";
-import { type Found, runTrial } from "../run-trial.ts";
+import { type Found, failTrial, type RunTrial, runTrial, type TrialName } from "../run-trial.ts";
 import type { Unit } from "../run-units.ts";
 import type { Check, Trial } from "../trial.ts";
 
@@ -37,14 +38,17 @@ export function triageUnits(
   { laboratory, memoryOf }: TriageParts,
 ): Unit[] {
   const memories = new Map<string, Promise<Memory>>();
-  const open = async (userId: string, arm: TriageArm) => {
-    const rows = await memoryOf(userId);
+  const open = async ({ user, email }: TriageCase, arm: TriageArm) => {
     const kind = MEMORY_ARMS.find((each) => each === arm) ?? "all";
-    return memoryOver(await openTrialStore(laboratory, rowsOfArm(kind, userId, rows)), CHOICES[arm]);
+    const rows = rowsOfArm(kind, user, await memoryOf(user));
+    const memory = memoryOver(await openTrialStore(laboratory, rows), CHOICES[arm]);
+    // The first to read writes the defaults; whichever trial that would be, it would cost more than the others.
+    await memory.readForTriage(user, email);
+    return memory;
   };
-  const opened = (userId: string, arm: TriageArm): Promise<Memory> => {
-    const key = JSON.stringify([userId, arm]);
-    const memory = memories.get(key) ?? open(userId, arm);
+  const opened = (one: TriageCase, arm: TriageArm): Promise<Memory> => {
+    const key = JSON.stringify([one.user, arm]);
+    const memory = memories.get(key) ?? open(one, arm);
     memories.set(key, memory);
     return memory;
   };
@@ -53,9 +57,8 @@ export function triageUnits(
       key: `triage/${arm}/${one.id}#${turn}`,
       trials: 1,
       run: async () => {
-        const memory = await opened(one.user, arm);
         const name = { suite: "triage" as const, arm, ...nameCase(one), repeat: turn };
-        return [await runTrial(name, () => decide(one, memory, laboratory))];
+        return [await decideBy(opened(one.user, arm), name, one, laboratory)];
       },
     })),
   );
@@ -82,13 +85,32 @@ export function changesUnits(
         run: async () => {
           const memory = memories.get(arm) ?? open(one.user, n);
           memories.set(arm, memory);
-          const known = await memory;
           const name = { suite: "changes" as const, arm, ...nameCase(one), repeat: turn, position: n };
-          return [await runTrial(name, () => decide(one, known, laboratory))];
+          return [await decideBy(memory, name, one, laboratory)];
         },
       };
     }),
   );
+}
+
+/** A trial on a memory that others share: making it is charged to none, and where it could not be made, each fails. */
+async function decideBy(
+  memory: Promise<Memory>,
+  name: TrialName,
+  one: TriageCase,
+  laboratory: Laboratory,
+): Promise<RunTrial> {
+  try {
+    await memory;
+  } catch (error) {
+    return failTrial(name, unlearnt(error));
+  }
+  return runTrial(name, async () => decide(one, await memory, laboratory));
+}
+
+/** Why a trial cannot be run whose user's memory could not be made. */
+export function unlearnt(error: unknown): Error {
+  return new Error(`the user's memory could not be learnt: ${renderError(error)}`);
 }
 
 /** Labels the email of a case with the code of the graph's triage node. */
