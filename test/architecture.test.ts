@@ -8,6 +8,7 @@ const RANKS: Record<string, number> = {
   "api-tokens.ts": 0,
   "closing.ts": 0,
   "email.ts": 0,
+  files: 0,
   "meter.ts": 0,
   "parse-json.ts": 0,
   "store-config.ts": 0,

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { MnemailError } from "../errors.ts";
+import { writeExclusive, writeProblem } from "../files/exclusive-file.ts";
 import { hashText } from "../prompts.ts";
 import { encodeUserId } from "../store/namespaces.ts";
 import { addToCalendar } from "./outbox/calendar-file.ts";
 import { composeEmail, type EmailParts } from "./outbox/compose.ts";
 import { type EventParts, wholeCalendar } from "./outbox/event-text.ts";
-import { writeExclusive, writeProblem } from "./outbox/exclusive-file.ts";
 
 /** File systems take names of 255 octets. */
 const FOLDER_LIMIT = 200;

@@ -24,13 +24,13 @@ export async function inTurn<T>(store: BaseStore, name: string, run: () => Promi
 
 /** Whether {@link putIf} on this store holds between processes too. */
 export function isConditional(store: BaseStore): store is MnemailStore {
-  return store instanceof MnemailStore;
+  return store instanceof MnemailStore && store.isAtomic;
 }
 
 /**
- * Puts all or nothing, on condition that each stored value is the one expected. On our own stores this is atomic.
- * On any other `BaseStore` it is a read, a comparison and two batches in turn, the last put in the second: safe within one process, while between
- * processes the last writer wins.
+ * Puts all or nothing, on condition that each stored value is the one expected. On our own stores this is one
+ * transaction, where they are atomic. Elsewhere it is a read, a comparison and two batches in turn, the last put in the
+ * second: safe within one process, while between processes the last writer wins.
  */
 export async function putIf(store: BaseStore, puts: readonly ConditionalPut[]): Promise<boolean> {
   if (isConditional(store)) return store.putIf(puts);

@@ -63,7 +63,7 @@ export class MnemailStore extends BaseStore {
 
   /**
    * Puts all or nothing: when one expectation fails, nothing is written and the answer is false. This is how
-   * two writers at once lose no update (compare-and-set on the value that was read).
+   * two writers at once lose no update (compare-and-set on the value that was read), where the store is atomic.
    *
    * @throws MnemailError("store") where a connection was lost and others wrote since, so that the answer is not known.
    * @throws TypeError when two puts are of one address.
@@ -113,6 +113,11 @@ export class MnemailStore extends BaseStore {
   /** Why this store keeps no vectors, in one line for people; undefined when it does. */
   get withoutVectors(): string | undefined {
     return this.#driver.withoutVectors;
+  }
+
+  /** Whether a batch is all or nothing and {@link putIf} holds between processes. */
+  get isAtomic(): boolean {
+    return this.#driver.isAtomic;
   }
 
   /** Removes every item at or below the prefixes, all or none; returns how many there were. */

@@ -26,10 +26,9 @@ const PAGE = 500;
 const TABLES = ["store", "store_vectors", "mnemail_unembedded"];
 
 /**
- * Opens rows in a PostgreSQL database, whose tables it sees to. Many processes may use it at once. Vectors are
- * compared in the database, words here, with an index of each searched namespace that follows the rows' versions.
- * A batch of reads is one statement, and so is one of plain puts; conditional puts take four. While the server is
- * away, as when it restarts, each call waits for `retryMs`.
+ * Opens rows in a PostgreSQL database, whose tables it sees to, for many processes at once. Vectors are compared there,
+ * words here, with an index of each searched namespace that follows the rows' versions. A batch of reads is one
+ * statement, and so is one of plain puts; conditional puts take four. While the server is away, calls wait `retryMs`.
  *
  * @throws MnemailError("store") when the database cannot be reached or is not one for us.
  */
@@ -50,6 +49,7 @@ export async function openPostgresDriver(
 class PostgresDriver implements RowDriver {
   readonly #pool: pg.Pool;
   readonly withoutVectors: string | undefined;
+  readonly isAtomic = true;
   readonly #config: PostgresConfig;
   readonly #vectorOid: number | undefined;
   readonly #reader: PostgresReader;

@@ -123,8 +123,10 @@ export interface RowHealth {
 export interface RowDriver {
   /** Why this backend keeps no vectors, in one line for people; undefined when it does. */
   readonly withoutVectors: string | undefined;
+  /** Whether a batch is all or nothing and its expectations hold between processes; elsewhere each write is on its own. */
+  readonly isAtomic: boolean;
   /**
-   * Runs one batch in one transaction: all writes or none. The first vectors that are kept decide the space of the
+   * Runs one batch in one transaction: all writes or none, where it is atomic. The first vectors that are kept decide the space of the
    * whole store.
    *
    * @throws MnemailError("store"), also for vectors of the kept model with other dimensions.

@@ -42,6 +42,7 @@ const textsSchema = z.array(z.tuple([z.string()]));
 
 class SqliteDriver implements RowDriver {
   readonly withoutVectors = undefined;
+  readonly isAtomic = true;
   readonly #place: Place;
   readonly #database: Database.Database;
   readonly #identity: string | undefined;

@@ -5,17 +5,25 @@ import { InMemoryStore } from "@langchain/langgraph";
 import type { Operation } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { loadConfig } from "../../src/config.ts";
 import type { Receipt } from "../../src/memory/feedback-record.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import { renderProfile } from "../../src/memory/profile.ts";
 import { loadPrompts, renderPrompt } from "../../src/prompts.ts";
+import { openHybridDriver } from "../../src/store/hybrid/hybrid-driver.ts";
+import type { VectorIndex } from "../../src/store/hybrid/vector-index.ts";
+import type { KeyValue } from "../../src/store/key-value/key-value.ts";
+import { createKeyValueDriver } from "../../src/store/key-value/key-value-driver.ts";
+import { mapKeyValue } from "../../src/store/key-value/map.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
-import { openStore } from "../../src/store/open-store.ts";
+import type { RowDriver } from "../../src/store/row-driver.ts";
+import { indexOf } from "../store/conformance/describe-store.ts";
 import { email, temporaryFolder } from "../support/assistant.ts";
 import { PlainStore } from "../support/copying-store.ts";
 import { externalPostgres, startPostgres } from "../support/postgres.ts";
+import { startRedis } from "../support/redis.ts";
+import { openStoreOf } from "../support/store-of-url.ts";
+import { processVectors } from "../support/vector-store.ts";
 import { answerSchema, type Done, perform, promptsOf, ruleText, type Step } from "./writer.ts";
 
 const PROMPTS = loadPrompts();
@@ -228,6 +236,69 @@ describe.each([
   });
 });
 
+describe("two writers on texts by key", () => {
+  /** A handle on a map whose calls come when the scheduler says; where it is not atomic, each change on its own. */
+  function scheduledPlace(map: Map<string, string>, scheduler: fc.Scheduler, isAtomic: boolean): KeyValue {
+    const { snapshot, write, ...place } = mapKeyValue(map);
+    const step = () => scheduler.schedule(Promise.resolve());
+    const inSteps: KeyValue["write"] = async (changes) => {
+      let holds = true;
+      for (const change of changes) {
+        await step();
+        holds = (await write([change])) && holds;
+      }
+      return holds;
+    };
+    return {
+      ...{ ...place, isAtomic },
+      read: (keys) => step().then(() => place.read(keys)),
+      list: (prefix) => step().then(() => place.list(prefix)),
+      write: isAtomic ? (changes) => step().then(() => write(changes)) : inSteps,
+      ...(isAtomic && snapshot ? { snapshot: (keys, below) => step().then(() => snapshot(keys, below)) } : {}),
+    };
+  }
+
+  test.each([true, false])("lose no feedback and apply none twice, whether a batch is atomic: %s", async (isAtomic) => {
+    const property = fc.asyncProperty(fc.scheduler(), writersOf(add), async (scheduler, writers) => {
+      const map = new Map<string, string>();
+      const open = async (place: KeyValue) => new Memory(await MnemailStore.open(createKeyValueDriver(place)), PROMPTS);
+      const pair = [
+        await open(scheduledPlace(map, scheduler, isAtomic)),
+        await open(scheduledPlace(map, scheduler, isAtomic)),
+      ];
+      const done = await scheduler.waitFor(performAll(pair, writers, expectOnce));
+      const reader = await open({ ...mapKeyValue(map), isAtomic });
+      await expectAllOnce(reader, writers);
+      if (isAtomic) await expectAsAcknowledged(reader, USER, done);
+    });
+    await fc.assert(property, { numRuns: 300 });
+  });
+});
+
+test("two writers on documents and vectors in two places lose no feedback and apply none twice", async () => {
+  const property = fc.asyncProperty(fc.scheduler(), writersOf(anyStep), async (scheduler, writers) => {
+    const documents = createMemoryDriver();
+    const vectors = processVectors();
+    const open = async (step: () => Promise<void>) => {
+      const scheduledDocuments: RowDriver = { ...documents, run: (batch) => step().then(() => documents.run(batch)) };
+      const scheduledVectors: VectorIndex = {
+        ...vectors,
+        add: (added) => step().then(() => vectors.add(added)),
+        remove: (ids) => step().then(() => vectors.remove(ids)),
+        search: (near, limit, where) => step().then(() => vectors.search(near, limit, where)),
+        find: (where, dimensions) => step().then(() => vectors.find(where, dimensions)),
+      };
+      const driver = await openHybridDriver(scheduledDocuments, scheduledVectors);
+      return new Memory(await MnemailStore.open(driver, { index: indexOf() }), PROMPTS);
+    };
+    const scheduled = () => open(() => scheduler.schedule(Promise.resolve()));
+    const pair = [await scheduled(), await scheduled()];
+    const done = await scheduler.waitFor(performAll(pair, writers));
+    await expectAsAcknowledged(await open(async () => {}), USER, done);
+  });
+  await fc.assert(property, { numRuns: 200 });
+});
+
 /** How long both processes have to read what they are told, in milliseconds, so that they begin together. */
 const AHEAD_MS = 4;
 
@@ -252,8 +323,7 @@ async function startWriter(url: string, name: string) {
 
 /** Rounds of two processes on one database, each round for a user of its own; returns how often one met the other. */
 async function runTogether(url: string, numRuns: number): Promise<number> {
-  const { store: config } = loadConfig({ environment: { STORE_URL: url }, directory: "/" });
-  await using store = await openStore(config);
+  await using store = await openStoreOf(url);
   const memory = new Memory(store, PROMPTS);
   using first = await startWriter(url, "first");
   using second = await startWriter(url, "second");
@@ -277,6 +347,21 @@ async function runTogether(url: string, numRuns: number): Promise<number> {
 test("two processes on one SQLite file lose no feedback and apply none twice, 200 times", async () => {
   using folder = temporaryFolder();
   expect(await runTogether(`sqlite:${folder.path("memory.db")}`, 200)).toBeGreaterThan(0);
+});
+
+test("two processes on one folder of files lose no feedback and apply none twice, 50 times", async () => {
+  using folder = temporaryFolder();
+  expect(await runTogether(`file:${folder.path("memory")}`, 50)).toBeGreaterThan(0);
+});
+
+const redis = await startRedis();
+
+describe.skipIf(!redis)("two processes on one Redis server", () => {
+  afterAll(() => redis?.stop());
+
+  test("lose no feedback and apply none twice, 50 times", async () => {
+    expect(await runTogether(redis?.url ?? "", 50)).toBeGreaterThan(0);
+  });
 });
 
 const server = (await externalPostgres()) ?? (await startPostgres());

@@ -1,7 +1,6 @@
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import { loadConfig } from "../../src/config.ts";
 import { MnemailError, renderError } from "../../src/errors.ts";
 import { changeSchema, type Receipt, receiptSchema } from "../../src/memory/feedback-record.ts";
 import { liveVersion } from "../../src/memory/history.ts";
@@ -10,8 +9,8 @@ import { Memory } from "../../src/memory/memory.ts";
 import type { PromptChange } from "../../src/memory/version-puts.ts";
 import type { Operation } from "../../src/memory/versions.ts";
 import { loadPrompts } from "../../src/prompts.ts";
-import { openStore } from "../../src/store/open-store.ts";
 import { lesson } from "../support/lesson.ts";
+import { openStoreOf } from "../support/store-of-url.ts";
 
 // What one of two writers at once does to the memory of a user; run by itself, a process that does so when told.
 
@@ -128,8 +127,7 @@ export const answerSchema = z.object({
 });
 
 async function serve(url: string, writer: string): Promise<void> {
-  const { store: config } = loadConfig({ environment: { STORE_URL: url }, directory: "/" });
-  const store = await openStore(config);
+  const store = await openStoreOf(url);
   let conflicts = 0;
   const putIf = store.putIf.bind(store);
   store.putIf = async (puts) => {

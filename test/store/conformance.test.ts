@@ -3,6 +3,13 @@ import { PostgresStore } from "@langchain/langgraph-checkpoint-postgres/store";
 import { afterAll, beforeAll, describe } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { encodeLabels } from "../../src/store/encoded-labels.ts";
+import { openHybridDriver } from "../../src/store/hybrid/hybrid-driver.ts";
+import { openVectorIndex } from "../../src/store/hybrid/vector-stores.ts";
+import { openFileDriver } from "../../src/store/key-value/file.ts";
+import { createKeyValueDriver } from "../../src/store/key-value/key-value-driver.ts";
+import { mapKeyValue } from "../../src/store/key-value/map.ts";
+import { openRedisDriver } from "../../src/store/key-value/redis.ts";
+import { openS3Driver } from "../../src/store/key-value/s3.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { openPostgresDriver } from "../../src/store/postgres-driver.ts";
@@ -10,12 +17,24 @@ import type { RowDriver } from "../../src/store/row-driver.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { temporaryFolder } from "../support/assistant.ts";
 import { externalPostgres, startPglite, startPostgres, type TestDatabase } from "../support/postgres.ts";
+import { startRedis } from "../support/redis.ts";
+import { startLoopbackS3 } from "../support/s3.ts";
+import { TEST_VECTORS, type TestVectors } from "../support/vector-servers/databases.ts";
+import { hasVectorPackages, importVectorPackage } from "../support/vector-servers/packages.ts";
+import { ProcessVectorStore, processVectors } from "../support/vector-store.ts";
 import { BEYOND } from "./conformance/beyond.ts";
 import { describeStore, type OpenOptions, type StoreUnderTest } from "./conformance/describe-store.ts";
 import {
+  FILE,
+  HYBRID,
+  HYBRID_DATABASE,
+  HYBRID_PINECONE,
   IN_MEMORY_STORE,
+  MAP,
   MEMORY,
   POSTGRES,
+  REDIS,
+  S3,
   SQLITE,
   UPSTREAM_POSTGRES,
   WITHOUT_VECTORS,
@@ -74,6 +93,67 @@ describeStore("SQLite", CLAUSES, async () => {
     differences: SQLITE,
     release: async () => folder[Symbol.dispose](),
   });
+});
+
+describeStore("Map", CLAUSES, async () => {
+  const map = new Map<string, string>();
+  return ours(async (options) => createKeyValueDriver(mapKeyValue(map), options), { differences: MAP });
+});
+
+describeStore("hybrid: SQLite and a vector store in process", CLAUSES, async () => {
+  const folder = temporaryFolder();
+  const vectors = new ProcessVectorStore();
+  const open = (options: OpenOptions) =>
+    openHybridDriver(openSqliteDriver(folder.path("memory.db"), options), processVectors(vectors), options);
+  return ours(open, { differences: HYBRID, release: async () => folder[Symbol.dispose]() });
+});
+
+describe.skipIf(!hasVectorPackages).each(TEST_VECTORS)("hybrid on $name", ({ name, isMadeBeforehand, start }) => {
+  let server: TestVectors;
+  beforeAll(async () => {
+    server = await start();
+  });
+  afterAll(() => server.stop());
+
+  describeStore(`hybrid: SQLite and ${name}`, CLAUSES, async () => {
+    const folder = temporaryFolder();
+    const url = server.newUrl();
+    const { apiKey } = server;
+    const access = { importPackage: importVectorPackage, ...(apiKey === undefined ? {} : { apiKey }) };
+    const open = async (options: OpenOptions) =>
+      openHybridDriver(
+        openSqliteDriver(folder.path("memory.db"), options),
+        await openVectorIndex(url, access),
+        options,
+      );
+    const differences = isMadeBeforehand ? HYBRID_PINECONE : HYBRID_DATABASE;
+    return ours(open, { differences, release: async () => folder[Symbol.dispose]() });
+  });
+});
+
+describeStore("file:", CLAUSES, async () => {
+  const folder = temporaryFolder();
+  return ours((options) => openFileDriver(folder.path("memory"), options), {
+    differences: FILE,
+    release: async () => folder[Symbol.dispose](),
+  });
+});
+
+const redis = await startRedis();
+describe.skipIf(redis === undefined)("on a Redis server", () => {
+  afterAll(() => redis?.stop());
+
+  describeStore(`Redis (${redis?.name})`, CLAUSES, async () => {
+    await redis?.ask("FLUSHALL");
+    return ours((options) => openRedisDriver(redis?.url ?? "", options), { differences: REDIS });
+  });
+});
+
+describeStore("S3 (loopback)", CLAUSES, async () => {
+  const s3 = await startLoopbackS3();
+  const { bucket, endpoint, region, accessKeyId, secretAccessKey } = s3;
+  const config = { bucket, endpoint, region, accessKeyId, secretAccessKey, prefix: "memory" };
+  return ours((options) => openS3Driver(config, options), { differences: S3, release: () => s3.close() });
 });
 
 describeStore("LangGraph's InMemoryStore", CLAUSES, async () => ({

@@ -1,5 +1,5 @@
 // Kills what writes, or what is written to, and looks for acknowledged writes that are lost:
-//   npx tsx test/store/kill-loop.ts [--rounds 20] [--only sqlite|postgres-client|postgres-server] [--seed N]
+//   npx tsx test/store/kill-loop.ts [--rounds 20] [--only sqlite|file|postgres-client|postgres-server] [--seed N]
 // A kill leaves the pages of the operating system's cache, so this proves recovery, not fsync.
 
 import { isDeepStrictEqual, parseArgs } from "node:util";
@@ -206,6 +206,12 @@ async function onSqlite(): Promise<number> {
   return await killWriters("sqlite", `sqlite:${folder.path("memory.db")}`, async () => {});
 }
 
+async function onFiles(): Promise<number> {
+  if (!wanted("file")) return 0;
+  using folder = temporaryFolder();
+  return await killWriters("file", `file:${folder.path("memory")}`, async () => {});
+}
+
 async function onPostgres(): Promise<number> {
   if (!wanted("postgres-client") && !wanted("postgres-server")) return 0;
   const server = await startPostgres();
@@ -222,7 +228,7 @@ async function onPostgres(): Promise<number> {
   }
 }
 
-const KINDS = ["sqlite", "postgres-client", "postgres-server"] as const;
+const KINDS = ["sqlite", "file", "postgres-client", "postgres-server"] as const;
 const parsed = parseArgs({
   options: { rounds: { type: "string" }, only: { type: "string" }, seed: { type: "string" } },
 });
@@ -241,6 +247,6 @@ const wanted = (kind: (typeof KINDS)[number]) => only === undefined || only === 
 console.log(`kill loop: ${rounds} rounds, seed ${seed}`);
 const started = Date.now();
 // The files and the server share nothing but the processor.
-const lost = (await Promise.all([onSqlite(), onPostgres()])).reduce((sum, each) => sum + each);
+const lost = (await Promise.all([onSqlite(), onFiles(), onPostgres()])).reduce((sum, each) => sum + each);
 console.log(`kill loop: ${lost === 0 ? "none lost" : `LOST ${lost}`}, ${((Date.now() - started) / 1000).toFixed(0)} s`);
 process.exitCode = lost === 0 ? 0 : 1;

@@ -2,12 +2,19 @@ import type { Item } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
+import { openFileDriver } from "../../src/store/key-value/file.ts";
+import { createKeyValueDriver } from "../../src/store/key-value/key-value-driver.ts";
+import { mapKeyValue } from "../../src/store/key-value/map.ts";
+import { openRedisDriver } from "../../src/store/key-value/redis.ts";
+import { openS3Driver } from "../../src/store/key-value/s3.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { openPostgresDriver } from "../../src/store/postgres-driver.ts";
 import { isBelow, type KeptRow, type RowDriver } from "../../src/store/row-driver.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { temporaryFolder } from "../support/assistant.ts";
 import { startPglite, type TestDatabase } from "../support/postgres.ts";
+import { startRedis } from "../support/redis.ts";
+import { startLoopbackS3 } from "../support/s3.ts";
 import { indexOf } from "./conformance/describe-store.ts";
 
 type Value = Record<string, unknown>;
@@ -263,6 +270,9 @@ function byBytes(a: { namespace: string[]; key: string }, b: { namespace: string
   return order || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 }
 
+const redis = await startRedis();
+afterAll(() => redis?.stop());
+
 describe("after any history, on two handles and across reopening, a store holds what a map would", () => {
   test("SQLite", async () => {
     await fc.assert(
@@ -271,6 +281,51 @@ describe("after any history, on two handles and across reopening, a store holds 
         await follow(steps, async () => openSqliteDriver(folder.path("memory.db")));
       }),
       { numRuns: 60 },
+    );
+  });
+
+  test("a Map", async () => {
+    await fc.assert(
+      fc.asyncProperty(history, async (steps) => {
+        const map = new Map<string, string>();
+        await follow(steps, async () => createKeyValueDriver(mapKeyValue(map)));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("files", async () => {
+    await fc.assert(
+      fc.asyncProperty(history, async (steps) => {
+        using folder = temporaryFolder();
+        await follow(steps, () => openFileDriver(folder.path("memory")));
+      }),
+      { numRuns: 10 },
+    );
+  });
+
+  test("S3", async () => {
+    await fc.assert(
+      fc.asyncProperty(history, async (steps) => {
+        const s3 = await startLoopbackS3();
+        const { bucket, endpoint, region, accessKeyId, secretAccessKey } = s3;
+        const config = { bucket, endpoint, region, accessKeyId, secretAccessKey, prefix: "" };
+        await follow(steps, () => openS3Driver(config));
+        await s3.close();
+      }),
+      { numRuns: 5 },
+    );
+  });
+
+  test.skipIf(!redis)("Redis", async () => {
+    await fc.assert(
+      fc.asyncProperty(history, async (steps) => {
+        await redis?.ask("FLUSHALL");
+        // It removes what is expired by itself, and counts none.
+        const lasting = steps.map((each) => (each.type === "restore" ? { ...each, isExpired: false } : each));
+        await follow(lasting, () => openRedisDriver(redis?.url ?? ""));
+      }),
+      { numRuns: 30 },
     );
   });
 

@@ -1,15 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { z } from "zod";
-import { loadConfig } from "../../src/config.ts";
 import { renderError } from "../../src/errors.ts";
 import { embedText } from "../../src/stand-in/embedding.ts";
 import type { StoreIndex } from "../../src/store/embedder.ts";
 import type { MnemailStore } from "../../src/store/mnemail-store.ts";
-import { openStore } from "../../src/store/open-store.ts";
+import { openStoreOf } from "../support/store-of-url.ts";
 
 // A process that uses a store as its parent says, so that it can be killed, or start at one moment with another.
 
@@ -55,8 +53,7 @@ export function openWrittenStore(url: string, warn: (line: string) => void = () 
     model: "stand-in",
     embeddings: { embedDocuments, embedQuery: async (text) => [...embedText(text, DIMENSIONS)] },
   };
-  const environment = { STORE_URL: url, POSTGRES_RETRY_MS: "30000" };
-  return openStore(loadConfig({ environment, directory: tmpdir() }).store, { index, warn });
+  return openStoreOf(url, { index, warn });
 }
 
 /** The value of an item, which follows from its key. */

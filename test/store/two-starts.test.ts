@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../support/assistant.ts";
 import { startPostgres } from "../support/postgres.ts";
+import { startRedis } from "../support/redis.ts";
 import { itemOf, openWrittenStore, PLACES, type StoreWriter, startWriter } from "./store-writer.ts";
 
 const ROUNDS = 10;
@@ -55,6 +56,19 @@ describe("two processes at once on SQLite", () => {
   const folder = temporaryFolder();
   afterAll(() => folder[Symbol.dispose]());
   startsTogether(async (name) => `sqlite:${folder.path(`${name}.db`)}`);
+});
+
+describe("two processes at once on files", () => {
+  const folder = temporaryFolder();
+  afterAll(() => folder[Symbol.dispose]());
+  startsTogether(async (name) => `file:${folder.path(name)}`);
+});
+
+const redis = await startRedis();
+
+describe.skipIf(redis === undefined)("two processes at once on a Redis server", () => {
+  afterAll(() => redis?.stop());
+  startsTogether(async (name) => `${redis?.url}?prefix=${name}`);
 });
 
 const server = await startPostgres();

@@ -2,8 +2,6 @@ import type { BigIntStats } from "node:fs";
 import { access, constants, lstat, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { MnemailError } from "../../errors.ts";
-import { childrenOf, parseComponents, textOf } from "../calendar/jcal.ts";
-import { type EventParts, eventText, eventUid, wholeCalendar } from "./event-text.ts";
 import {
   errorCode,
   removeTemporary,
@@ -12,8 +10,10 @@ import {
   writeExclusive,
   writeProblem,
   writeSynced,
-} from "./exclusive-file.ts";
-import { type FileLock, withFileLock } from "./file-lock.ts";
+} from "../../files/exclusive-file.ts";
+import { type FileLock, withFileLock } from "../../files/file-lock.ts";
+import { childrenOf, parseComponents, textOf } from "../calendar/jcal.ts";
+import { type EventParts, eventText, eventUid, wholeCalendar } from "./event-text.ts";
 
 const ATTEMPTS = 20;
 

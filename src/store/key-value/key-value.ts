@@ -11,7 +11,7 @@ export interface KeyChange {
 
 /**
  * A place that keeps texts by key: all that a key-value store has to do (`key-value-driver.ts` does the rest). Keys are made
- * of letters, digits and `/=-_.~%@+!,`, at most 1,000 bytes, and are compared by their bytes.
+ * of letters, digits and `/=-_.~%@+!,`, at most 900 bytes, and are compared by their bytes.
  */
 export interface KeyValue {
   /** The engine for people, with its version, such as `Redis 7.0.15`. */
@@ -24,7 +24,16 @@ export interface KeyValue {
   list(prefix: string): Promise<{ key: string; text: string }[]>;
   /** All keys that begin with a prefix, in no order. */
   keys(prefix: string): Promise<string[]>;
+  /**
+   * All that there is of some keys and below some prefixes, by key, as of one moment: no `write` of others lies in between.
+   * Absent where the place cannot; then it is read in pieces.
+   */
+  snapshot?(keys: readonly string[], prefixes: readonly string[]): Promise<ReadonlyMap<string, string>>;
   /** Makes the changes; false when an expectation failed, and then (where it is atomic) nothing was changed. */
   write(changes: readonly KeyChange[]): Promise<boolean>;
+  /** What is wrong with the place as it is set up, each with what to do; absent where nothing can be. */
+  problems?(): Promise<{ problem: string; hint: string }[]>;
+  /** As of a row driver (`row-driver.ts`); absent where nothing is left of what was removed. */
+  vacuum?(): Promise<string[]>;
   close(): Promise<void>;
 }

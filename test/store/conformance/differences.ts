@@ -31,6 +31,51 @@ const NOT_MENDED: Differences = {
 /** SQLite. */
 export const SQLITE = differences(NOT_MENDED);
 
+/** A program's own `Map`. */
+export const MAP = differences(NOT_MENDED);
+
+/** Documents in SQLite, vectors in a vector store. */
+export const HYBRID = differences({
+  ...NOT_MENDED,
+  "sweeping removes what is expired": "what has expired when it is restored gets no vector",
+});
+
+const ONE_LENGTH = "a collection keeps vectors of one length: a model of other dimensions begins in another collection";
+
+/** The same, where the vectors are in a database. */
+export const HYBRID_DATABASE = {
+  ...HYBRID,
+  ...differences({
+    "with another embedding model": ONE_LENGTH,
+    "where no vector is left": ONE_LENGTH,
+  }),
+};
+
+/** The same in Pinecone, whose indexes are made beforehand. */
+export const HYBRID_PINECONE = {
+  ...HYBRID_DATABASE,
+  ...differences({ "hybrid finds what words alone": "an index is made for vectors of one length beforehand, here 64" }),
+};
+
+/** Files in a folder. */
+export const FILE = differences(NOT_MENDED);
+
+const EXPIRED_BY_REDIS = "Redis removes what is expired by itself, so that none is left for a sweep to count";
+
+/** Redis. */
+export const REDIS = differences({
+  ...NOT_MENDED,
+  "sweeping removes": EXPIRED_BY_REDIS,
+  "what comes after a drop": EXPIRED_BY_REDIS,
+  "an expired item equals no value": EXPIRED_BY_REDIS,
+});
+
+/** S3. */
+export const S3 = differences({
+  ...NOT_MENDED,
+  "of two handles that change": "a batch is not all or nothing: of one that another overtook, the first half is made",
+});
+
 /** `memory:`. */
 export const MEMORY = differences({
   ...NOT_MENDED,

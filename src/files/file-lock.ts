@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from "node:crypto";
-import { open, readdir, rm, stat } from "node:fs/promises";
+import { open, readdir, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as wait } from "node:timers/promises";
 
-/** A lock is held for milliseconds; one of this age belongs to a process of another machine that ended. */
+/** A lock is held for milliseconds; one that was not touched for so long belongs to a process that ended or sleeps. */
 const STALE_MS = 30_000;
+const TOUCH_MS = 5_000;
 /** Longer than a lock of a process that ended can be in the way. */
 const PATIENCE_MS = 60_000;
 const PAUSE_MS = 10;
@@ -60,7 +61,12 @@ async function lockAndRun<T>(path: string, run: (lock: FileLock) => Promise<T>):
       const file = await open(lockPath, "wx", 0o600);
       await file.close();
       if (await others(name)) continue;
-      return await run({ isHeld: async () => (await stat(lockPath).catch(() => undefined)) !== undefined });
+      const touch = setInterval(() => void utimes(lockPath, new Date(), new Date()).catch(() => {}), TOUCH_MS);
+      try {
+        return await run({ isHeld: async () => (await stat(lockPath).catch(() => undefined)) !== undefined });
+      } finally {
+        clearInterval(touch);
+      }
     } finally {
       await rm(lockPath, { force: true });
       own.delete(name);
@@ -93,5 +99,5 @@ function isRunning(pid: number): boolean {
 
 /** Of random length, so that two do not step back and come again together for ever. */
 async function pause(): Promise<void> {
-  await setTimeout(PAUSE_MS * Math.random());
+  await wait(PAUSE_MS * Math.random());
 }

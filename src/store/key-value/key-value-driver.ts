@@ -1,0 +1,253 @@
+import { MnemailError } from "../../errors.ts";
+import { hashText } from "../../prompts.ts";
+import { jsonEqual } from "../json-equal.ts";
+import { isLive, pagesOf, timesOfWrite } from "../kept-rows.ts";
+import { createRowRanker, plainRow } from "../rank-rows.ts";
+import {
+  type Address,
+  isBelow,
+  type KeptRow,
+  type Row,
+  type RowBatch,
+  type RowBatchResult,
+  type RowDriver,
+  type RowWrite,
+} from "../row-driver.ts";
+import type { SearchLanguage } from "../tokens.ts";
+import type { VectorSpace } from "../vector-space.ts";
+import type { KeyChange, KeyValue } from "./key-value.ts";
+import { ROWS, rowKey, rowPrefix, SPACE_KEY } from "./keys.ts";
+import { type PlacedRow, parseRowText, rowText, vectorsOf, waitingFields } from "./row-text.ts";
+import { parsePlacedSpace, SpaceKeeper } from "./space-keeper.ts";
+
+/** How often others may come between the reading of a batch and its writing. */
+const ATTEMPTS = 1_000;
+const SCHEMA_VERSION = 1;
+
+/** What was found in a place at one moment. */
+interface Found {
+  texts: ReadonlyMap<string, string>;
+  space: VectorSpace | undefined;
+}
+
+/**
+ * Rows in any place that keeps texts by key, ranked in process. A batch writes only if the rows it expects are still the
+ * texts that were read; whether it is all or nothing is the place's. What cannot be read costs only itself.
+ */
+export function createKeyValueDriver(place: KeyValue, options: { language?: SearchLanguage } = {}): RowDriver {
+  const keeper = new SpaceKeeper(place);
+  const rank = createRowRanker<PlacedRow & { near: VectorSpace | undefined }>({
+    language: options.language ?? "english",
+    vectorsOf: (row) => (row.near ? vectorsOf(row, row.near) : []),
+    versionOf: ({ value }) => hashText(JSON.stringify(value)),
+  });
+  /** Rows that waited for vectors when all were read last. */
+  let waiting: { key: string; fields: number }[] = [];
+
+  const find = async (keys: readonly string[], prefixes: readonly string[]): Promise<Found> => {
+    const texts = await readTogether(place, [...keys, SPACE_KEY], prefixes);
+    return { texts, space: parsePlacedSpace(texts.get(SPACE_KEY)) };
+  };
+  const findBelow = async (prefixes: readonly string[][]) => {
+    const { texts, space } = await find(
+      [],
+      prefixes.map((labels) => rowPrefix(labels).prefix),
+    );
+    return { ...readRows(texts, prefixes), texts, space };
+  };
+
+  const get = ({ texts }: Found, address: Address): PlacedRow | undefined => {
+    const key = rowKey(address);
+    const text = texts.get(key);
+    if (text === undefined) return undefined;
+    const row = parseRowText(key, text);
+    if (row) return isLive(row) ? row : undefined;
+    const name = JSON.stringify([...address.namespace, address.key]);
+    throw new MnemailError("store", `${place.name}: the record ${name} cannot be read`, "it is left as it is");
+  };
+
+  const changeOf = (write: RowWrite, { texts }: Found, space: VectorSpace | undefined, now: Date): KeyChange => {
+    const key = rowKey(write);
+    const text = texts.get(key);
+    const expected = write.expected === undefined ? {} : { expected: text ?? null };
+    if (write.value === null) return { key, text: null, ...expected };
+    const times = timesOfWrite(write, text === undefined ? undefined : parseRowText(key, text), now);
+    const { namespace, value } = write;
+    const written = rowText({ namespace, key: write.key, value }, times, write.vectors, space);
+    return { key, text: written, expiresAt: times.expiresAt, ...expected };
+  };
+
+  const runOnce = async (batch: RowBatch): Promise<RowBatchResult | undefined> => {
+    const keys = [...batch.gets, ...batch.writes.filter(dependsOnRow)].map(rowKey);
+    const prefixes = batch.listNamespaces ? [[]] : batch.scans.map(({ prefix }) => prefix);
+    const found = await find(
+      keys,
+      prefixes.map((labels) => rowPrefix(labels).prefix),
+    );
+    const embeds = batch.writes.some(({ vectors }) => vectors.some(({ embedding }) => embedding));
+    const comparable = !batch.space || (await keeper.isComparable(found.texts.get(SPACE_KEY), batch.space, embeds));
+
+    const gets = batch.gets.map((address) => toRow(get(found, address)));
+    let unreadable = 0;
+    const scans = batch.scans.map((scan) => {
+      const below = readRows(found.texts, [scan.prefix]);
+      unreadable += below.unreadable;
+      const rows = below.rows.filter(isLive).map((row) => ({ ...row, near: batch.space }));
+      return rank(rows, scan, comparable);
+    });
+    const live = batch.listNamespaces ? readRows(found.texts, [[]]).rows.filter(isLive) : [];
+    const namespaces = [...new Map(live.map(({ namespace }) => [namespace.join("."), namespace])).values()];
+    const result = { gets, scans, namespaces, applied: true, unreadable, comparable };
+    if (batch.writes.length === 0) return result;
+
+    const holds = batch.writes.every(
+      (each) => each.expected === undefined || jsonEqual(get(found, each)?.value, each.expected),
+    );
+    if (!holds) return { ...result, applied: false };
+    const now = new Date();
+    const space = comparable ? batch.space : undefined;
+    const changes = batch.writes.map((each) => changeOf(each, found, space, now));
+    if (space && embeds && !(await keeper.claim(found.texts.get(SPACE_KEY), space, changes))) return undefined;
+    return (await place.write(changes)) ? result : undefined;
+  };
+
+  const remove = async (rows: readonly { key: string; text?: string }[]): Promise<number> => {
+    const changes = rows.map(
+      ({ key, text }): KeyChange => ({ key, text: null, ...(text === undefined ? {} : { expected: text }) }),
+    );
+    if (changes.length === 0 || (await place.write(changes))) return changes.length;
+    let removed = 0;
+    for (const change of changes) if (await place.write([change])) removed += 1;
+    return removed;
+  };
+
+  return {
+    withoutVectors: undefined,
+    isAtomic: place.isAtomic,
+    async run(batch) {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        const result = await runOnce(batch);
+        if (result) return result;
+      }
+      throw new MnemailError("store", `${place.name}: others change the same items all the time`, "try again");
+    },
+    vectorSpace: () => keeper.space(),
+    async resetVectors(space) {
+      waiting = [];
+      await keeper.reset(space);
+    },
+    async unembedded(limit) {
+      // All are read once, then only those that waited, and all again to see that none is left.
+      while (waiting.length > 0) {
+        const asked = waiting.splice(0, limit).map(({ key }) => key);
+        const { texts, space } = await find(asked, []);
+        const rows = waitingRows(readRows(texts, [[]]).rows, space);
+        if (rows.length > 0)
+          return {
+            rows: rows.map(toKept),
+            waiting: sum(rows.map((row) => waitingFields(row, space))) + sum(waiting.map(({ fields }) => fields)),
+          };
+      }
+      const { rows, space } = await findBelow([[]]);
+      const found = waitingRows(rows, space);
+      const fields = (row: PlacedRow) => waitingFields(row, space);
+      waiting = found.slice(limit).map((row) => ({ key: rowKey(row), fields: fields(row) }));
+      return { rows: found.slice(0, limit).map(toKept), waiting: sum(found.map(fields)) };
+    },
+    async *pages(prefixes) {
+      const { rows, unreadable } = await findBelow(prefixes);
+      yield* pagesOf(rows.filter(isLive).map(toKept), unreadable);
+    },
+    async drop(prefixes) {
+      const exact = prefixes.map(rowPrefix);
+      if (exact.every(({ isExact }) => isExact)) {
+        const names = await Promise.all(exact.map(({ prefix }) => place.keys(prefix)));
+        return remove([...new Set(names.flat())].map((key) => ({ key })));
+      }
+      const { rows } = await findBelow(prefixes);
+      return remove(rows.map((row) => ({ key: rowKey(row) })));
+    },
+    async sweep() {
+      const { rows, texts } = await findBelow([[]]);
+      const expired = rows.filter((row) => !isLive(row)).map(rowKey);
+      // Who put it again meanwhile keeps it.
+      return remove(expired.map((key) => ({ key, text: texts.get(key) ?? "" })));
+    },
+    async health() {
+      const { rows, unreadable, space } = await findBelow([[]]);
+      const fields = rows.flatMap((row) => row.fields).length;
+      const unembedded = sum(rows.map((row) => waitingFields(row, space)));
+      const problem = `${unreadable} items cannot be read`;
+      return {
+        ...{ engine: place.name, schemaVersion: SCHEMA_VERSION, space, items: rows.length, unembedded },
+        vectors: fields - unembedded,
+        expired: rows.filter((row) => !isLive(row)).length,
+        problems: [
+          ...((await place.problems?.()) ?? []),
+          ...(unreadable > 0 ? [{ problem, hint: "see docs/operations.md, Repair" }] : []),
+        ],
+      };
+    },
+    ...(place.vacuum ? { vacuum: () => place.vacuum?.() ?? Promise.resolve([]) } : {}),
+    close: () => place.close(),
+  };
+}
+
+/** The texts of keys and of all keys below prefixes, each read once; as of one moment where the place can. */
+async function readTogether(
+  place: KeyValue,
+  keys: readonly string[],
+  prefixes: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const widest = [...new Set(prefixes)].filter(
+    (each) => !prefixes.some((other) => other !== each && each.startsWith(other)),
+  );
+  const others = [...new Set(keys)].filter((key) => !widest.some((prefix) => key.startsWith(prefix)));
+  if (place.snapshot) return place.snapshot(others, widest);
+  const [texts, ...lists] = await Promise.all([place.read(others), ...widest.map((prefix) => place.list(prefix))]);
+  const found = new Map(lists.flat().map(({ key, text }) => [key, text]));
+  for (const [i, key] of others.entries()) {
+    const text = texts[i];
+    if (text != null) found.set(key, text);
+  }
+  return found;
+}
+
+/** The rows at or below some labels, and how many texts under their keys are none. */
+function readRows(
+  texts: ReadonlyMap<string, string>,
+  prefixes: readonly string[][],
+): { rows: PlacedRow[]; unreadable: number } {
+  const below = prefixes.map((labels) => rowPrefix(labels).prefix);
+  const rows: PlacedRow[] = [];
+  let unreadable = 0;
+  for (const [key, text] of texts) {
+    if (!key.startsWith(ROWS) || !below.some((prefix) => key.startsWith(prefix))) continue;
+    const row = parseRowText(key, text);
+    if (!row) unreadable += 1;
+    else if (prefixes.some((labels) => isBelow(row.namespace, labels))) rows.push(row);
+  }
+  return { rows, unreadable };
+}
+
+/** Whether what a write does depends on what is there. */
+function dependsOnRow({ value, kept, expected }: RowWrite): boolean {
+  return expected !== undefined || (value !== null && !kept);
+}
+
+function waitingRows(rows: readonly PlacedRow[], space: VectorSpace | undefined): PlacedRow[] {
+  return rows.filter((row) => isLive(row) && waitingFields(row, space) > 0);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
+function toRow(row: PlacedRow | undefined): Row | null {
+  return row ? plainRow(row) : null;
+}
+
+function toKept(row: PlacedRow): KeptRow {
+  const { expiresAt, ttlMinutes, fields } = row;
+  return { ...plainRow(row), expiresAt, ttlMinutes, fields };
+}

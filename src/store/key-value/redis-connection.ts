@@ -1,0 +1,184 @@
+import { Redis } from "ioredis";
+import { MnemailError } from "../../errors.ts";
+import { maskUrl } from "../../store-config.ts";
+import { createPatience } from "./patience.ts";
+import { isRedisAway, redisError } from "./redis-errors.ts";
+
+const CONNECT_MS = 5_000;
+const KEEP_ALIVE_MS = 30_000;
+const DEFAULT_PREFIX = "mnemail";
+
+/** How a Redis is used. Durations in milliseconds. */
+export interface RedisOptions {
+  /** How long a server that is away is waited for; 10 s by default. */
+  retryMs?: number;
+  /** How long one command may take; 30 s by default. */
+  timeoutMs?: number;
+  warn?: (line: string) => void;
+}
+
+/** A Redis that a URL names. */
+export interface RedisAddress {
+  host: string;
+  port: number;
+  tls: boolean;
+  username: string | undefined;
+  password: string | undefined;
+  database: number;
+  /** What all our keys begin with, between braces. */
+  prefix: string;
+}
+
+/**
+ * Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME]`; `rediss:` for TLS. User and password are
+ * percent-encoded.
+ *
+ * @throws MnemailError("store") in one line, without secrets.
+ */
+export function parseRedisUrl(url: string): RedisAddress {
+  const refuse = (what: string) =>
+    new MnemailError(
+      "store",
+      `${maskUrl(url)}: ${what}`,
+      "allowed: redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=NAME, rediss:// for TLS",
+    );
+  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) throw refuse("not the URL of a Redis");
+  const { protocol, hostname, port, username, password, pathname, searchParams, hash } = new URL(url);
+  const database = /^\/?(\d{0,9})$/.exec(pathname)?.[1];
+  if (hostname === "" || hash !== "" || pathname.includes("@")) throw refuse("no usable host");
+  if (database === undefined) throw refuse("the database is no number");
+  const prefix = searchParams.get("prefix") ?? DEFAULT_PREFIX;
+  if ([...searchParams.keys()].some((name) => name !== "prefix")) throw refuse("the only option is prefix");
+  if (!/^[\w.:-]{1,64}$/.test(prefix)) throw refuse("a prefix has 1 to 64 letters, digits and _ . : -");
+  const decode = (text: string) => {
+    try {
+      return text === "" ? undefined : decodeURIComponent(text);
+    } catch {
+      throw refuse("user or password is not percent-encoded");
+    }
+  };
+  return {
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: Number(port || 6379),
+    tls: protocol === "rediss:",
+    username: decode(username),
+    password: decode(password),
+    database: Number(database || 0),
+    prefix,
+  };
+}
+
+/** One connection to a Redis, which is made when it is needed and made again after it was lost. */
+export interface RedisConnection {
+  /** The URL without secrets. */
+  place: string;
+  /**
+   * Runs a command, and again while the server is away: it has to be one that may be sent twice.
+   *
+   * @throws MnemailError("store") in one line, without secrets.
+   */
+  run<T>(command: (client: Redis) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Names the one connection of a place; no connection is made yet. */
+export function connectRedis(url: string, address: RedisAddress, options: RedisOptions): RedisConnection {
+  const place = maskUrl(url);
+  const { retryMs = 10_000, timeoutMs = 30_000, warn = () => {} } = options;
+  const patiently = createPatience({
+    retryMs,
+    isAway: isRedisAway,
+    explain: (error, often) => redisError(place, error, often),
+  });
+  let current: Promise<Redis> | undefined;
+  let running = 0;
+  let isClosed = false;
+
+  const forget = (client: Redis) => {
+    end(client);
+    current = undefined;
+  };
+  const connected = () => {
+    current ??= open(address, timeoutMs).then(
+      (client) => {
+        client.once("end", () => {
+          if (!isClosed && running === 0) warn(`${place}: an idle connection was lost`);
+          current = undefined;
+        });
+        return client;
+      },
+      (error) => {
+        current = undefined;
+        throw error;
+      },
+    );
+    return current;
+  };
+
+  return {
+    place,
+    async run(command) {
+      running += 1;
+      try {
+        return await patiently(async () => {
+          if (isClosed) throw new MnemailError("store", `${place}: this store is closed`, "open it again");
+          const client = await connected();
+          try {
+            return await command(client);
+          } catch (error) {
+            // A silent connection is given up; a replica may have been the primary when the name was looked up.
+            if (isRedisAway(error) || /^READONLY/.test(String(Object(error).message))) forget(client);
+            throw error;
+          }
+        });
+      } finally {
+        running -= 1;
+      }
+    },
+    async close() {
+      isClosed = true;
+      const client = await current?.catch(() => undefined);
+      if (client) end(client);
+    },
+  };
+}
+
+/** Ends a connection at once: whoever does not answer does not take leave either, and would keep the process alive. */
+function end(client: Redis): void {
+  client.stream?.destroy();
+}
+
+async function open(
+  { host, port, tls, username, password, database }: RedisAddress,
+  timeoutMs: number,
+): Promise<Redis> {
+  const client = new Redis({
+    ...{
+      host,
+      port,
+      lazyConnect: true,
+      connectTimeout: Math.min(CONNECT_MS, timeoutMs),
+      commandTimeout: timeoutMs,
+      keepAlive: KEEP_ALIVE_MS,
+    },
+    ...(tls ? { tls: {} } : {}),
+    // What is sent again, and when, is decided here: ioredis does not know what may be.
+    ...{ retryStrategy: () => null, enableOfflineQueue: false, autoResendUnfulfilledCommands: false },
+    ...{ maxRetriesPerRequest: null, enableReadyCheck: false, disableClientInfo: true },
+  });
+  // Without a listener it would write to the console; the first tells why there is no connection.
+  let first: unknown;
+  client.on("error", (error) => {
+    first ??= error;
+  });
+  try {
+    await client.connect();
+    // ioredis would send these by itself, but hides a refusal behind the closed connection.
+    if (password !== undefined) await client.call("AUTH", ...(username === undefined ? [] : [username]), password);
+    if (database !== 0) await client.select(database);
+    return client;
+  } catch (error) {
+    end(client);
+    throw first ?? error;
+  }
+}
