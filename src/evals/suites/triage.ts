@@ -41,10 +41,7 @@ export function triageUnits(
   const open = async ({ user, email }: TriageCase, arm: TriageArm) => {
     const kind = MEMORY_ARMS.find((each) => each === arm) ?? "all";
     const rows = rowsOfArm(kind, user, await memoryOf(user));
-    const memory = memoryOver(await openTrialStore(laboratory, rows), CHOICES[arm]);
-    // The first to read writes the defaults; whichever trial that would be, it would cost more than the others.
-    await memory.readForTriage(user, email);
-    return memory;
+    return warmed(memoryOver(await openTrialStore(laboratory, rows), CHOICES[arm]), { user, email });
   };
   const opened = (one: TriageCase, arm: TriageArm): Promise<Memory> => {
     const key = JSON.stringify([one.user, arm]);
@@ -58,7 +55,7 @@ export function triageUnits(
       trials: 1,
       run: async () => {
         const name = { suite: "triage" as const, arm, ...nameCase(one), repeat: turn };
-        return [await decideBy(opened(one.user, arm), name, one, laboratory)];
+        return [await decideBy(opened(one, arm), name, one, laboratory)];
       },
     })),
   );
@@ -72,9 +69,9 @@ export function changesUnits(
   rulesOf: (userId: string) => number,
 ): Unit[] {
   const memories = new Map<string, Promise<Memory>>();
-  const open = async (userId: string, n: number) => {
-    const rows = (await afterRules(userId))[n] ?? [];
-    return memoryOver(await openTrialStore(laboratory, rowsOfArm("all", userId, rows)));
+  const open = async ({ user, email }: TriageCase, n: number) => {
+    const rows = rowsOfArm("all", user, (await afterRules(user))[n] ?? []);
+    return warmed(memoryOver(await openTrialStore(laboratory, rows)), { user, email });
   };
   return repeated(cases, repeat).flatMap(([one, turn]) =>
     Array.from({ length: rulesOf(one.user) + 1 }, (_, n) => {
@@ -83,7 +80,7 @@ export function changesUnits(
         key: `changes/${arm}/${one.id}#${turn}`,
         trials: 1,
         run: async () => {
-          const memory = memories.get(arm) ?? open(one.user, n);
+          const memory = memories.get(arm) ?? open(one, n);
           memories.set(arm, memory);
           const name = { suite: "changes" as const, arm, ...nameCase(one), repeat: turn, position: n };
           return [await decideBy(memory, name, one, laboratory)];
@@ -91,6 +88,12 @@ export function changesUnits(
       };
     }),
   );
+}
+
+/** The first to read writes the defaults: whichever trial that would be, it would cost more than the others. */
+async function warmed(memory: Memory, { user, email }: Pick<TriageCase, "user" | "email">): Promise<Memory> {
+  await memory.readForTriage(user, email);
+  return memory;
 }
 
 /** A trial on a memory that others share: making it is charged to none, and where it could not be made, each fails. */
