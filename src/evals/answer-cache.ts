@@ -25,14 +25,21 @@ export interface Traffic {
   known: number;
   /** The chat requests, oldest first. Their kind is the name of the format they ask for, or `answer` where it is free. */
   requests: { kind: string; messages: ShownMessage[] }[];
+  /** Why something was done without the model that it needs, such as a search by words alone. */
+  failures: unknown[];
 }
 
 const current = new AsyncLocalStorage<Traffic>();
 
 /** Runs `run` and keeps account of what it asks models of an {@link AnswerCache}. */
 export function withTraffic<T>(turn: number, run: (traffic: Traffic) => Promise<T>): Promise<T> {
-  const traffic: Traffic = { turn, known: 0, requests: [] };
+  const traffic: Traffic = { turn, known: 0, requests: [], failures: [] };
   return current.run(traffic, () => run(traffic));
+}
+
+/** Keeps account of a failure that the program gets along with, for whoever it must not be hidden from. */
+export function noteFailure(error: unknown): void {
+  current.getStore()?.failures.push(error);
 }
 
 /** Answers of models, each under the content of its request. */
@@ -65,8 +72,8 @@ export function openAnswerCache(path: string, { run, server }: { run: string; se
     const response = await fetch(input, init);
     if (!response.ok) return response;
     const body = await response.text();
-    // Half an answer is the client's to refuse, and to ask for again.
-    if (parseJson(body) !== undefined) keep.run(key, run, body, new Date().toISOString());
+    // Half an answer, and an error that some servers send as if all was well, are the client's to refuse.
+    if (answeredSchema.safeParse(parseJson(body)).success) keep.run(key, run, body, new Date().toISOString());
     return jsonResponse(body);
   };
   return {
@@ -94,6 +101,8 @@ export function openAnswerCache(path: string, { run, server }: { run: string; se
 }
 
 const rowsSchema = z.array(z.tuple([z.string(), z.string()]));
+const someSchema = z.array(z.unknown()).min(1);
+const answeredSchema = z.union([z.object({ choices: someSchema }), z.object({ data: someSchema })]);
 
 const textSchema = z
   .union([z.string(), z.array(z.looseObject({ text: z.string().default("") }))])

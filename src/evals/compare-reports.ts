@@ -1,6 +1,6 @@
 import { cleanText, oneLine } from "../email.ts";
 import { fixed, NOTHING, percent, percentNumber, points, pValue } from "./rendering/format.ts";
-import type { CostSummary, Report } from "./report.ts";
+import { type CostSummary, type Report, VERDICTS } from "./report.ts";
 import { keyOf } from "./statistics/arm-pairs.ts";
 import { comparePairs, type Pair, type PairedComparison } from "./statistics/paired-comparison.ts";
 import { isRight, type Suite, type Trial } from "./trial.ts";
@@ -224,13 +224,18 @@ function named(what: string, names: readonly string[]): string[] {
   return [`${what} (${names.length}): ${shown}${more > 0 ? ` and ${more} more` : ""}`];
 }
 
-/** Arms in which nothing changed have a verdict too, which is about what could have been seen. */
 function totalLine(arms: readonly ArmComparison[]): string {
-  const counts = ["improved", "regressed", "no effect detected", "inconclusive"].flatMap((verdict) => {
-    const count = arms.filter((arm) => arm.verdict === verdict).length;
-    return count === 0 ? [] : [`${count} ${verdict}`];
-  });
-  return counts.length === 0 ? "no arm is in both reports" : `arms: ${counts.join(", ")}`;
+  if (arms.length === 0) return "no arm is in both reports";
+  const isSame = ({ only_a, only_b }: ArmComparison) => only_a + only_b === 0;
+  const changed = arms.filter((arm) => !isSame(arm));
+  const counts = VERDICTS.map((verdict) => ({
+    verdict,
+    arms: changed.filter((arm) => arm.verdict === verdict).length,
+  }));
+  return [
+    `${arms.length} ${arms.length === 1 ? "arm" : "arms"}: ${arms.length - changed.length} as before`,
+    ...counts.flatMap(({ verdict, arms: many }) => (many === 0 ? [] : [`${many} ${verdict}`])),
+  ].join(", ");
 }
 
 /** A name, which may be a stranger's, on one line that cannot steer a terminal. */

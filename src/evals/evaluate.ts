@@ -2,13 +2,14 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Config } from "../config.ts";
-import { MnemailError } from "../errors.ts";
+import { MnemailError, renderError } from "../errors.ts";
 import { openModels } from "../models.ts";
 import { loadJudgePrompt, loadPrompts } from "../prompts.ts";
 import type { KeptRow } from "../store/row-driver.ts";
 import { nameStandIn, openAnswerCache } from "./answer-cache.ts";
 import { beginJournal, type Journal, type Plan, readJournal } from "./journal.ts";
 import { copyMemory, loadInboxCases, withoutCases } from "./labelled-mail.ts";
+import { rowsOfArm } from "./laboratory.ts";
 import { type Cases, loadCases } from "./load-cases.ts";
 import { hashJson } from "./read-lines.ts";
 import type { Report } from "./report.ts";
@@ -59,7 +60,7 @@ export type Evaluated = { folder: string } & ({ report: Report } | { interrupted
 export async function evaluate(config: Config, asked: Asked, options: RunOptions): Promise<Evaluated> {
   const at = (options.now ?? (() => new Date()))();
   const prepared = await prepare(config, asked, options);
-  const id = `${at.toISOString().slice(0, 19).replace(/:/g, "-")}-${asked.smoke ? "smoke" : asked.suites.join("-").slice(0, 40)}`;
+  const id = `${at.toISOString().replace(/[:.]/g, "-")}-${asked.smoke ? "smoke" : asked.suites.join("-").slice(0, 40)}`;
   const plan: Plan = {
     ...{ id, created_at: at.toISOString(), command: asked.command, version: readVersion(), cases: asked.cases },
     ...{ inbox: asked.inbox, user: asked.user, suites: asked.suites, smoke: asked.smoke, split: asked.split },
@@ -72,19 +73,20 @@ export async function evaluate(config: Config, asked: Asked, options: RunOptions
 /**
  * Goes on with a run that was interrupted, in its folder; trials that failed are tried again.
  *
- * @throws MnemailError("missing") where there is none, MnemailError("conflict") where cases, prompts or model are not those
- * with which it began.
+ * @throws MnemailError("missing") where there is none, MnemailError("conflict") where cases, prompts, model or the
+ * user's memory are not those with which it began.
  */
 export async function resumeEvaluation(config: Config, folder: string, options: RunOptions): Promise<Evaluated> {
   const journal = readJournal(folder);
   const { plan } = journal;
   const prepared = await prepare(config, plan, options);
-  const { model, files, prompts } = prepared.about;
+  const { model, files, prompts, memory } = prepared.about;
   const names = ({ chat, embeddings }: Plan["model"]) => ({ chat, embeddings });
   const differs = [
     ["the model", names(plan.model), names(model)] as const,
     ["the cases", plan.files, files] as const,
     ["the prompts", plan.prompts, prompts] as const,
+    ["the user's memory", plan.memory, memory] as const,
     ["the version", plan.version, readVersion()] as const,
   ].find(([, before, now]) => hashJson(before) !== hashJson(now));
   if (differs) {
@@ -98,7 +100,7 @@ interface Prepared {
   cases: Cases;
   learnt: ((userId: string) => Promise<readonly KeptRow[]>) | undefined;
   thresholds: Parameters<typeof judgeThresholds>[0];
-  about: Pick<Plan, "model" | "files" | "prompts">;
+  about: Pick<Plan, "model" | "files" | "prompts" | "memory">;
 }
 
 /** Reads all that a run needs, so that what is wrong is said before anything is asked. */
@@ -121,18 +123,21 @@ async function prepare(
     const cases = await loadInboxCases(asked.inbox, user, rows);
     const memory = withoutCases(rows, user, cases.triage);
     if (memory.length === 0) warn(`${user}: nothing is known of them in this store, so that all arms are alike`);
-    return { cases, learnt: async () => memory, thresholds, about: { model, files: cases.files, prompts } };
+    // Of what triage reads; an email that is handled meanwhile changes the rest.
+    const read = rowsOfArm("all", user, memory).map(({ namespace, key, value }) => [namespace, key, value]);
+    const about = { model, files: cases.files, prompts, memory: hashJson(read) };
+    return { cases, learnt: async () => memory, thresholds, about };
   }
   const all = await loadCases(asked.cases);
   const cases = asked.smoke ? smokeCases(all) : all;
-  return { cases, learnt: undefined, thresholds, about: { model, files: cases.files, prompts } };
+  return { cases, learnt: undefined, thresholds, about: { model, files: cases.files, prompts, memory: null } };
 }
 
 async function run(
   config: Config,
   journal: Journal,
   { cases, learnt, thresholds }: Prepared,
-  { out, concurrency, signal, onProgress = () => {}, now = () => new Date() }: RunOptions,
+  { out, concurrency, signal, onProgress = () => {}, warn = () => {}, now = () => new Date() }: RunOptions,
 ): Promise<Evaluated> {
   const { plan, folder } = journal;
   const server = plan.model.is_stand_in ? { server: plan.model.chat } : {};
@@ -158,7 +163,9 @@ async function run(
     },
   });
   if (signal.aborted) return { folder, interrupted: { ...progress, ms: now().getTime() - began } };
-  const judged = await judgeAgain(cases, judge);
+  // Only drafts are judged.
+  const isJudging = plan.suites.some((suite) => suite === "answers" || suite === "learning");
+  const judged = isJudging ? await judgeAgain(cases, judge, warn) : [];
   const done = units.flatMap(({ key }) => journal.done.get(key) ?? []);
   const trials = done.map(({ trial }) => trial).sort(byName);
   const requests = done.flatMap(({ trial, shown }) =>
@@ -177,12 +184,15 @@ async function run(
   };
 }
 
-/** What the judge says of the drafts that people judged; null for each where nobody can judge. */
-async function judgeAgain(cases: Cases, judge: Judge): Promise<Report["judged"]> {
+/** What the judge says of the drafts that people judged; null for each where nobody can judge, or the judge failed. */
+async function judgeAgain(cases: Cases, judge: Judge, warn: (line: string) => void): Promise<Report["judged"]> {
   const judged: Report["judged"] = [];
   for (const { id, email, draft, criterion, met } of cases.judged) {
-    const [check] = await judge({ email, draft, criteria: [{ judge: criterion }] });
-    judged.push({ id, person: met, judge: check?.met ?? null });
+    const checks = await judge({ email, draft, criteria: [{ judge: criterion }] }).catch((error: unknown) => {
+      warn(`${id}: the judge failed: ${renderError(error)}`);
+      return [];
+    });
+    judged.push({ id, person: met, judge: checks[0]?.met ?? null });
   }
   return judged;
 }

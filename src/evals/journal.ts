@@ -26,6 +26,8 @@ export const planSchema = z.object({
   files: z.array(z.object({ name: z.string(), cases: z.int(), hash: z.string() })),
   /** A hash of the prompts, which decide what is asked. */
   prompts: z.string(),
+  /** A hash of the memory that is tried, where it is a user's own. */
+  memory: z.string().nullable(),
 });
 
 /** See {@link planSchema}. */

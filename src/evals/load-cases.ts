@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
@@ -60,6 +61,7 @@ export const NO_CASES: Readonly<Cases> = {
 export async function loadCases(folder: string, { unlocked = false } = {}): Promise<Cases> {
   if (!existsSync(folder)) throw new MnemailError("input", `${folder}: no such folder of cases`);
   const users = await readJsonFile(join(folder, "users.json"), z.array(caseUserSchema));
+  const calendars = await readCalendars(folder, users);
   const read = async <T>(name: string, schema: z.ZodType<T>): Promise<ReadLine<T>[]> =>
     existsSync(join(folder, name)) ? readLines(join(folder, name), schema) : [];
   const triage = await read("triage.jsonl", triageCaseSchema);
@@ -89,7 +91,7 @@ export async function loadCases(folder: string, { unlocked = false } = {}): Prom
     attacks: attacks.map(({ value }) => value),
     judged: judged.map(({ value }) => value),
     files: [
-      { name: "users.json", cases: users.length, hash: hashJson(users) },
+      { name: "users.json", cases: users.length, hash: hashJson([users, calendars]) },
       ...fileOf("triage.jsonl", triage),
       ...fileOf("answers.jsonl", answers),
       ...fileOf("stories.jsonl", stories),
@@ -98,6 +100,25 @@ export async function loadCases(folder: string, { unlocked = false } = {}): Prom
     ],
     lockable,
   };
+}
+
+/** The calendars of the users, which decide answers as their emails do. */
+async function readCalendars(folder: string, users: readonly CaseUser[]): Promise<(string | null)[]> {
+  const path = join(folder, "users.json");
+  const problems: string[] = [];
+  const calendars = users.map(async ({ id, calendar }, i) => {
+    if (users.findIndex((each) => each.id === id) !== i) problems.push(`${path}: ${i}.id: two users are ${id}`);
+    if (calendar === undefined) return null;
+    try {
+      return await readFile(join(folder, calendar), "utf8");
+    } catch {
+      problems.push(`${path}: ${i}.calendar: ${join(folder, calendar)} cannot be read`);
+      return null;
+    }
+  });
+  const read = await Promise.all(calendars);
+  refuseProblems(problems);
+  return read;
 }
 
 /** Only the cases of one split. */

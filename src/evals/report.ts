@@ -54,7 +54,7 @@ export const comparisonSchema = z.object({
   only_b: z.int(),
   /** McNemar's test, exact, two-sided. */
   p: z.number().nullable(),
-  /** The smallest difference that so many pairs would have shown with a power of 80 %. */
+  /** The smallest difference that so many groups, each taken as one pair, would have shown with a power of 80 %. */
   smallest_effect: z.number().nullable(),
   verdict: z.enum(VERDICTS),
 });

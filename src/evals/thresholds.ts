@@ -39,9 +39,12 @@ export type Threshold = z.infer<typeof thresholdSchema>;
 
 /** The thresholds of each selection of suites: `smoke`, `full` (all of them), or those of one suite. */
 const SELECTIONS = ["smoke", "full", ...SUITES] as const;
-const fileSchema = z.partialRecord(z.enum(SELECTIONS), z.array(thresholdSchema), {
-  error: ({ code }) => (code === "unrecognized_keys" ? `expected only ${SELECTIONS.join(", ")}` : undefined),
-});
+const fileSchema = z
+  .record(z.string(), z.array(thresholdSchema))
+  .refine(
+    (file) => Object.keys(file).every((name) => SELECTIONS.some((selection) => selection === name)),
+    `expected no fields but ${SELECTIONS.join(", ")}`,
+  );
 
 /**
  * The thresholds that a JSON file has for a run: those of `smoke` or, where all suites run, of `full`; else those of the

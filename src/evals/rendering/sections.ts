@@ -76,10 +76,14 @@ function attackBlocks({ attacks }: Report["summary"]): Block[] {
   ];
 }
 
-function judgeBlocks({ summary: { judge } }: Report): Block[] {
+function judgeBlocks({ summary: { judge }, model }: Report): Block[] {
+  if (judge === null && !model.is_stand_in) return [text("This run has no drafts that people judged too.")];
   if (judge === null || judge.of === 0) {
     return [
-      text("Nobody could judge: criteria that need a judge were left open, and count neither as met nor as not met."),
+      text(
+        model.is_stand_in ? "The stand-in is no judge: " : "Nobody could judge: ",
+        "criteria that need one were left open, and count neither as met nor as not met. Without a draft they are not met.",
+      ),
     ];
   }
   const { of, agree, unknown, kappa } = judge;

@@ -22,7 +22,8 @@ const FEWEST_GROUPS = FEWEST_PAIRS;
 
 /**
  * Compares two arms by pairs of the same case: McNemar's test over pairs, and an interval of the difference by 2,000
- * resamples of whole groups. The same pairs and seed give the same numbers, in whatever order they come; with the arms
+ * resamples of whole groups. What could have been seen is told as if each group were one pair, since more pairs of a group
+ * add less than they seem to: it errs on the side of too little. The same pairs and seed give the same numbers, in whatever order they come; with the arms
  * exchanged, the same with the other sign.
  */
 export function comparePairs(pairs: readonly Pair[], seed: number): PairedComparison {
@@ -40,7 +41,7 @@ export function comparePairs(pairs: readonly Pair[], seed: number): PairedCompar
     only_a: onlyA,
     only_b: onlyB,
     p: pairs.length === 0 ? null : mcNemarP(onlyA, onlyB),
-    smallest_effect: smallestEffect(pairs.length, onlyA + onlyB),
+    smallest_effect: smallestEffect(groups.length, (groups.length * (onlyA + onlyB)) / Math.max(1, pairs.length)),
   };
   return { ...numbers, verdict: verdictOf(numbers) };
 }

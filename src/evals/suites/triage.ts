@@ -31,21 +31,24 @@ export interface TriageParts {
   memoryOf(userId: string): Promise<readonly KeptRow[]>;
 }
 
-/** A unit for each case in each arm. Triage writes nothing, so that all of one user and arm share a store. */
+/**
+ * A unit for each case in each arm. Triage writes nothing, so that all of one user, arm and turn share a store; one that other
+ * turns shared would remember the vectors of their emails.
+ */
 export function triageUnits(
   cases: readonly TriageCase[],
   { arms, repeat }: { arms: readonly TriageArm[]; repeat: number },
   { laboratory, memoryOf }: TriageParts,
 ): Unit[] {
   const memories = new Map<string, Promise<Memory>>();
-  const open = async ({ user, email }: TriageCase, arm: TriageArm) => {
+  const open = async (user: string, arm: TriageArm) => {
     const kind = MEMORY_ARMS.find((each) => each === arm) ?? "all";
     const rows = rowsOfArm(kind, user, await memoryOf(user));
-    return warmed(memoryOver(await openTrialStore(laboratory, rows), CHOICES[arm]), { user, email });
+    return warmed(memoryOver(await openTrialStore(laboratory, rows), CHOICES[arm]), user);
   };
-  const opened = (one: TriageCase, arm: TriageArm): Promise<Memory> => {
-    const key = JSON.stringify([one.user, arm]);
-    const memory = memories.get(key) ?? open(one, arm);
+  const opened = (user: string, arm: TriageArm, turn: number): Promise<Memory> => {
+    const key = JSON.stringify([user, arm, turn]);
+    const memory = memories.get(key) ?? open(user, arm);
     memories.set(key, memory);
     return memory;
   };
@@ -55,7 +58,7 @@ export function triageUnits(
       trials: 1,
       run: async () => {
         const name = { suite: "triage" as const, arm, ...nameCase(one), repeat: turn };
-        return [await decideBy(opened(one, arm), name, one, laboratory)];
+        return [await decideBy(opened(one.user, arm, turn), name, one, laboratory)];
       },
     })),
   );
@@ -69,9 +72,9 @@ export function changesUnits(
   rulesOf: (userId: string) => number,
 ): Unit[] {
   const memories = new Map<string, Promise<Memory>>();
-  const open = async ({ user, email }: TriageCase, n: number) => {
+  const open = async (user: string, n: number) => {
     const rows = rowsOfArm("all", user, (await afterRules(user))[n] ?? []);
-    return warmed(memoryOver(await openTrialStore(laboratory, rows)), { user, email });
+    return warmed(memoryOver(await openTrialStore(laboratory, rows)), user);
   };
   return repeated(cases, repeat).flatMap(([one, turn]) =>
     Array.from({ length: rulesOf(one.user) + 1 }, (_, n) => {
@@ -80,8 +83,8 @@ export function changesUnits(
         key: `changes/${arm}/${one.id}#${turn}`,
         trials: 1,
         run: async () => {
-          const memory = memories.get(arm) ?? open(one, n);
-          memories.set(arm, memory);
+          const memory = memories.get(`${arm}#${turn}`) ?? open(one.user, n);
+          memories.set(`${arm}#${turn}`, memory);
           const name = { suite: "changes" as const, arm, ...nameCase(one), repeat: turn, position: n };
           return [await decideBy(memory, name, one, laboratory)];
         },
@@ -91,10 +94,13 @@ export function changesUnits(
 }
 
 /** The first to read writes the defaults: whichever trial that would be, it would cost more than the others. */
-async function warmed(memory: Memory, { user, email }: Pick<TriageCase, "user" | "email">): Promise<Memory> {
-  await memory.readForTriage(user, email);
+async function warmed(memory: Memory, userId: string): Promise<Memory> {
+  await memory.readForTriage(userId, NO_CASE);
   return memory;
 }
+
+/** An email that is no case: the vector of one that is would be known before its trial. */
+const NO_CASE = { id: "none", from: "nobody@nowhere.invalid", to: "", subject: "", body: "none" };
 
 /** A trial on a memory that others share: making it is charged to none, and where it could not be made, each fails. */
 async function decideBy(
