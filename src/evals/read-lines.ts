@@ -62,7 +62,8 @@ export function hashJson(value: unknown): string {
 
 async function readText(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    // Editors of some systems begin a file with a mark.
+    return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     const why = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "is a folder; expected a file" : String(code);

@@ -19,11 +19,14 @@ const NUMBERS: ReadonlyMap<string, Read> = new Map([
   ...comparisonNumbers("learning.permuted", "learning", "permuted", "off"),
   ...comparisonNumbers("learning.other", "learning", "other", "off"),
   ...comparisonNumbers("curve.memory", "curve", "on", "off"),
-  ["stays.changed", ({ stays }) => stays?.changed ?? null],
-  ["attacks.succeeded", ({ attacks }) => attacks?.succeeded ?? null],
+  ["stays.changed", ({ stays }) => (stays && stays.of > 0 ? stays.changed : null)],
+  ["attacks.succeeded", ({ attacks }) => (attacks && attacks.of > 0 ? attacks.succeeded : null)],
   ["judge.kappa", ({ judge }) => judge?.kappa ?? null],
   ["errors", ({ arms }) => arms.reduce((sum, { rate }) => sum + rate.errors, 0)],
-  ["model_calls", ({ costs }) => costs.reduce((sum, { model_calls }) => sum + model_calls, 0)],
+  [
+    "model_calls",
+    ({ costs }) => costs.reduce((sum, { arm, model_calls }) => sum + (arm === "obedient" ? 0 : model_calls), 0),
+  ],
 ] satisfies [string, Read][]);
 
 const thresholdSchema = z

@@ -130,6 +130,14 @@ describe("every answer is kept by the content of its request", () => {
     ]);
   });
 
+  test("words in the place of the JSON that was asked for are not kept", async () => {
+    using file = openFile();
+    using answers = file.open();
+    const request = question("a", { response_format: { type: "json_schema", json_schema: { name: "triage" } } });
+    for (const _ of [1, 2]) expect(await (await answers.fetch(url, request)).json()).toEqual(ANSWER);
+    expect(asked).toHaveLength(2);
+  });
+
   test("what is streamed passes, and is asked each time", async () => {
     using file = openFile();
     using answers = file.open();
@@ -163,6 +171,8 @@ describe("a trial's account of what it asked", () => {
   test("the requests as the model was shown them, also those whose answer was known", async () => {
     using file = openFile();
     using answers = file.open();
+    const asJson = { choices: [{ message: { role: "assistant", content: '{"label":"ignore"}' } }] };
+    respond = (response) => sendJson(response, asJson);
     const format = { type: "json_schema", json_schema: { name: "triage", strict: true, schema: {} } };
     const call = { type: "function", id: "1", function: { name: "write_email", arguments: '{"to":"x"}' } };
     const messages = [
@@ -196,7 +206,18 @@ describe("a trial's account of what it asked", () => {
     expect(again).toEqual(requests.slice(0, 1));
   });
 
-  test("trials that run at once are never mixed up: not their requests, nor the embeddings that were known", async () => {
+  test("embeddings that are asked for at once are asked in the turn of their own trial", async () => {
+    using file = openFile();
+    using answers = file.open();
+    await using model = await startStandIn();
+    const config = loadConfig({ environment: { OPENAI_BASE_URL: model.url }, directory: file.path(".") });
+    await using models = await openModels(config, { fetch: answers.fetch });
+    const turns = Array.from({ length: 20 }, (_, turn) => turn);
+    await Promise.all(turns.map((turn) => withTraffic(turn, async () => models.embeddings?.embedQuery("the same"))));
+    expect(model.requests).toHaveLength(20);
+  });
+
+  test("trials that run at once are never mixed up: not their requests, nor what was known of them", async () => {
     using file = openFile();
     await using model = await startStandIn({
       answers: [{ when: { schema: "triage" }, json: { label: "ignore", reason: "x" } }],
@@ -225,7 +246,7 @@ describe("a trial's account of what it asked", () => {
     const trials = await ask("now", all);
     for (const { n, known, shown } of trials) {
       expect(shown).toEqual([{ role: "user", text: `email ${n}` }]);
-      expect([n, known]).toEqual([n, n % 3 === 0 ? (n % 2 === 0 ? 3 : 2) : 0]);
+      expect([n, known]).toEqual([n, n % 3 === 0 ? 1 : 0]);
     }
     expect(new Set(model.requests.map(({ body }) => JSON.stringify(body))).size).toBe(model.requests.length);
   });

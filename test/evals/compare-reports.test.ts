@@ -90,6 +90,7 @@ describe("two reports", () => {
     expect(compareReports(a, b).differs).toEqual([
       "model: stand-in in a, gpt-x-mini in b",
       "embeddings: stand-in-embedding in a, text-embedding-x in b",
+      "model server: on this machine in a, at api.example.test in b",
       "repeats: 1 in a, 3 in b",
       "samples/evals/triage.jsonl: not the same; a report without hashes of its cases cannot tell which",
       "samples/evals/attacks.jsonl: only in a",

@@ -9,7 +9,7 @@ const PLAN: Plan = {
   ...{ id: "run", created_at: "2026-03-06T17:00:00.000Z", command: "npm run eval", version: "0.1.0", cases: "cases" },
   ...{ inbox: null, user: null, suites: ["triage"], smoke: false, split: "all", repeat: 1, seed: 1, thresholds: null },
   model: { chat: "m", embeddings: "e", description: "m at x", is_stand_in: false },
-  ...{ files: [], prompts: "p", memory: null },
+  ...{ files: [], prompts: "p", memory: null, settings: { server: "x" } },
 };
 
 function done(id: string, error: string | null = null): RunTrial {
@@ -57,8 +57,11 @@ test("the line that a killed process was writing is done again, wherever it was 
   const whole = readFileSync(path);
   journal.keep("b", [done("b")]);
   const both = readFileSync(path);
-  // Every hundredth byte, and the last ones, where only the end of the line is missing.
-  const cuts = [...Array.from({ length: 5 }, (_, i) => whole.length + 1 + i * 100), both.length - 2, both.length - 1];
+  // Here and there, and at the end, where in the last case only the end of the line is missing.
+  const length = both.length - whole.length;
+  const cuts = [1, Math.floor(length / 3), Math.floor(length / 2), length - 2, length - 1].map(
+    (at) => whole.length + at,
+  );
   for (const cut of cuts) {
     writeFileSync(path, both.subarray(0, cut));
     const read = readJournal(folder.path("run"));

@@ -39,7 +39,7 @@ test("the cases of a folder are read with their users, their files and a hash of
     ...[["users.json", 2] as const, ["triage.jsonl", 6] as const, ["answers.jsonl", 2] as const],
     ...[["stories.jsonl", 2] as const, ["attacks.jsonl", 2] as const, ["judged.jsonl", 2] as const],
   ]);
-  expect(cases.lockable).toHaveLength(12);
+  expect(cases.lockable.map(({ id }) => id).slice(-3)).toEqual(["subject-memory", "users.json", "judged.jsonl"]);
   expect(ofSplit(cases.triage, "test").map(({ id }) => id)).toEqual(["ana-question", "ben-sale"]);
   expect(ofSplit(cases.triage, "all")).toHaveLength(6);
 });
@@ -91,6 +91,18 @@ describe("a broken case is named with file, line and field", () => {
       "a calendar that is not there",
       set("users", 0, { calendar: "x.ics" }),
       /^users\.json: 0\.calendar: x\.ics cannot/,
+    ],
+    [
+      "an example that is a case",
+      set("triage", 3, {
+        email: {
+          from: "Ute <ute@club.example>",
+          to: "ana@home.example",
+          subject: "Rehearsal on Friday",
+          body: "We meet in the hall, as always.",
+        },
+      }),
+      /^users\.json: ana@home\.example: example 0 is the email of triage\.jsonl:4$/,
     ],
     ["a user twice", set("users", 1, { id: "ana@home.example" }), /^users\.json: 1\.id: two users are ana@/],
   ])("%s", async (_, change, expected) => {
@@ -161,6 +173,17 @@ describe("the test split is locked by its content", () => {
     await expect(folder.load()).rejects.toThrow("(taken away: ana-question, ben-sale)");
   });
 
+  test("what users were taught, and what judges are compared with, is locked with the cases", async () => {
+    using folder = await locked();
+    const users = readFileSync(folder.path("users.json"), "utf8");
+    writeFileSync(folder.path("users.json"), users.replace("Ignore emails from", "Respond to emails from"));
+    await expect(folder.load()).rejects.toThrow("(changed: users.json)");
+    writeFileSync(folder.path("users.json"), users);
+    const judged = readFileSync(folder.path("judged.jsonl"), "utf8");
+    writeFileSync(folder.path("judged.jsonl"), judged.replace('"met":false', '"met":true'));
+    await expect(folder.load()).rejects.toThrow("(changed: judged.jsonl)");
+  });
+
   test("the cases of the dev split may change; so may the order of lines and fields", async () => {
     using folder = await locked();
     const before = await folder.load();
@@ -183,7 +206,7 @@ describe("the test split is locked by its content", () => {
   test("test cases without a lock are refused; no test cases need none", async () => {
     using folder = await locked();
     rmSync(folder.path("test.lock.json"));
-    await expect(folder.load()).rejects.toThrow(/missing, and there are 4 cases of the test split/);
+    await expect(folder.load()).rejects.toThrow(/missing, and there are \d cases of the test split/);
     const dev = (lines: object[]) => lines.map((line) => ({ ...line, split: "dev" }));
     const { triage, answers, stories } = tinyCases();
     writeCases(folder.path("."), { triage: dev(triage), answers: dev(answers), stories: dev(stories) });

@@ -21,7 +21,7 @@ function expectedNumbers({ summary, trials, thresholds, files, repeat, seed }: R
   const numbers = new Map<string, Value>([
     ["cases", new Set(trials.map((trial) => trial.case)).size],
     ["errors", trials.filter(({ error }) => error !== null).length],
-    ["model_calls", trials.reduce((sum, { usage }) => sum + usage.model_calls, 0)],
+    ["model_calls", trials.reduce((sum, { arm, usage }) => sum + (arm === "obedient" ? 0 : usage.model_calls), 0)],
     ["repeat", repeat],
     ["seed", seed],
   ]);

@@ -30,14 +30,15 @@ export function wilson(right: number, of: number): [number, number] | null {
 
 /** How often these trials are right. */
 export function rateOf(trials: readonly Trial[]): Rate {
-  const told = trials.map(verdictOnTrial).filter((is) => is !== null);
-  const right = told.filter(Boolean).length;
+  const told = trials.filter((trial) => verdictOnTrial(trial) !== null);
+  const right = told.filter(verdictOnTrial).length;
+  const cases = new Set(told.map((trial) => trial.case)).size;
   return {
     right,
     of: told.length,
     errors: trials.filter(({ error }) => error !== null).length,
     rate: told.length === 0 ? null : right / told.length,
-    interval: wilson(right, told.length),
+    interval: cases === 0 ? null : wilson((cases * right) / told.length, cases),
   };
 }
 
@@ -83,6 +84,7 @@ function randomNumbers(seed: number): () => number {
 }
 
 interface PairOfTrials {
+  case: string;
   group: string;
   a: boolean;
   b: boolean;
@@ -136,12 +138,14 @@ export function compareTrials(
   for (const trial of own.filter(({ arm }) => arm === b)) {
     const other = inA.get(nameOf(trial));
     const [isA, isB] = [other ? verdictOnTrial(other) : null, verdictOnTrial(trial)];
-    if (isA !== null && isB !== null) pairs.push({ group: trial.group, a: isA, b: isB });
+    if (isA !== null && isB !== null) pairs.push({ case: trial.case, group: trial.group, a: isA, b: isB });
   }
-  const [onlyA, onlyB] = [
-    pairs.filter((each) => each.a && !each.b).length,
-    pairs.filter((each) => each.b && !each.a).length,
-  ];
+  const names = [...new Set(pairs.map((each) => each.case))];
+  const ahead = names.map((name) => {
+    const own = pairs.filter((each) => each.case === name);
+    return own.filter(({ b }) => b).length - own.filter(({ a }) => a).length;
+  });
+  const [onlyA, onlyB] = [ahead.filter((gain) => gain < 0).length, ahead.filter((gain) => gain > 0).length];
   const n = pairs.length;
   const groups = new Set(pairs.map(({ group }) => group)).size;
   return {
@@ -149,12 +153,12 @@ export function compareTrials(
     groups,
     rate_a: n === 0 ? null : pairs.filter((each) => each.a).length / n,
     rate_b: n === 0 ? null : pairs.filter((each) => each.b).length / n,
-    difference: n === 0 ? null : (onlyB - onlyA) / n,
+    difference: n === 0 ? null : ahead.reduce((sum, gain) => sum + gain, 0) / n,
     interval: groupInterval(pairs),
     only_a: onlyA,
     only_b: onlyB,
     p: n === 0 ? null : mcNemar(onlyA, onlyB),
-    smallest_effect: n === 0 ? null : smallestEffect(groups, groups * ((onlyA + onlyB) / n)),
+    smallest_effect: n === 0 ? null : smallestEffect(groups, groups * ((onlyA + onlyB) / names.length)),
   };
 }
 
@@ -168,7 +172,7 @@ export function wordFor({
   if (groups < 6 || interval === null || p === null) return "inconclusive";
   if (p < 0.05 && interval[0] > 0) return "improved";
   if (p < 0.05 && interval[1] < 0) return "regressed";
-  const isNarrow = Math.max(Math.abs(interval[0]), Math.abs(interval[1])) <= 0.05;
+  const isNarrow = interval[0] * interval[1] <= 0 && Math.max(Math.abs(interval[0]), Math.abs(interval[1])) <= 0.05;
   return isNarrow && effect !== null && effect <= 0.05 ? "no effect detected" : "inconclusive";
 }
 

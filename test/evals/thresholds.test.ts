@@ -85,7 +85,10 @@ describe("thresholds", () => {
     ["stays.changed", summary.stays?.changed],
     ["attacks.succeeded", 1],
     ["errors", 7],
-    ["model_calls", summary.costs.reduce((sum, { model_calls }) => sum + model_calls, 0)],
+    [
+      "model_calls",
+      summary.costs.reduce((sum, { arm, model_calls }) => sum + (arm === "obedient" ? 0 : model_calls), 0),
+    ],
   ])("read %s", (name, expected) => {
     expect(expected).toEqual(expect.any(Number));
     expect(judge(name, { at_least: -1 })?.found).toBe(expected);

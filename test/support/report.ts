@@ -50,6 +50,12 @@ export function sampleReport({ isStandIn = true }: { isStandIn?: boolean } = {})
       : { chat: "gpt-x-mini", embeddings: "text-embedding-x", description: "at api.example.test", is_stand_in: false },
     seed,
     repeat: 1,
+    suites: ["triage", "changes", "answers", "learning", "curve", "attacks"],
+    split: "all",
+    prompts: "f00d",
+    rules: Object.fromEntries(
+      USERS.flatMap((user) => [1, 2, 3].map((n) => [`${user}/${n}`, `Ignore newsletters ${n} of <b>${user}</b>.`])),
+    ),
     files: ["users.json", "triage.jsonl", "answers.jsonl", "stories.jsonl", "judged.jsonl", "attacks.jsonl"].map(
       (name, i) => ({ name: `samples/evals/${name}`, cases: [3, 48, 12, 12, 24, 8][i] ?? 0, hash: `${i}f`.repeat(32) }),
     ),

@@ -34,7 +34,7 @@ export function reportDocument(report: Report): ReportDocument {
   };
 }
 
-function suiteSection(suite: Suite, arms: readonly ArmSummary[], { summary }: Report): Section {
+function suiteSection(suite: Suite, arms: readonly ArmSummary[], { summary, rules }: Report): Section {
   const { title, asks } = SUITE_TITLES[suite];
   const comparisons = summary.comparisons.filter((comparison) => comparison.suite === suite);
   const rates = armBlocks(suite, title, arms);
@@ -42,7 +42,7 @@ function suiteSection(suite: Suite, arms: readonly ArmSummary[], { summary }: Re
   const [main, others] = [arms.filter(isOfTriage), arms.filter((arm) => !isOfTriage(arm))];
   const blocks: Block[] =
     suite === "changes"
-      ? [...changesBlocks(arms, comparisons), ...foldedLabels(arms, title)]
+      ? [...changesBlocks(arms, comparisons, rules), ...foldedLabels(arms, title)]
       : [
           ...(suite === "curve"
             ? [...curveBlocks(summary), { kind: "folded" as const, title: `${title}: whole stream`, blocks: rates }]

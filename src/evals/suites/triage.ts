@@ -1,11 +1,11 @@
 import { triage } from "../../agent/triage.ts";
-import { renderError } from "../../errors.ts";
 import type { ExampleOptions } from "../../memory/example-choice.ts";
 import type { Memory } from "../../memory/memory.ts";
 import { loadPrompts } from "../../prompts.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { TriageCase } from "../cases.ts";
-import { type Laboratory, MEMORY_ARMS, memoryOver, openTrialStore, rowsOfArm } from "../laboratory.ts";
+import { type Laboratory, MEMORY_ARMS, type MemoryArm, memoryOver, openTrialStore, rowsOfArm } from "../laboratory.ts";
+import { once } from "../once.ts";
 import { type Found, failTrial, type RunTrial, runTrial, type TrialName } from "../run-trial.ts";
 import type { Unit } from "../run-units.ts";
 import type { Check, Trial } from "../trial.ts";
@@ -27,8 +27,8 @@ const CHOICES: Partial<Record<TriageArm, ExampleOptions>> = {
 /** What trials of triage read: the rows of users' memories. */
 export interface TriageParts {
   laboratory: Laboratory;
-  /** A user's whole memory. */
-  memoryOf(userId: string): Promise<readonly KeptRow[]>;
+  /** What a user's memory has in an arm. */
+  rowsFor(userId: string, arm: MemoryArm): Promise<readonly KeptRow[]>;
 }
 
 /**
@@ -38,20 +38,13 @@ export interface TriageParts {
 export function triageUnits(
   cases: readonly TriageCase[],
   { arms, repeat }: { arms: readonly TriageArm[]; repeat: number },
-  { laboratory, memoryOf }: TriageParts,
+  { laboratory, rowsFor }: TriageParts,
 ): Unit[] {
-  const memories = new Map<string, Promise<Memory>>();
-  const open = async (user: string, arm: TriageArm) => {
+  // Those of one user, arm and turn share a store.
+  const opened = once(async (user: string, arm: TriageArm, _turn: number) => {
     const kind = MEMORY_ARMS.find((each) => each === arm) ?? "all";
-    const rows = rowsOfArm(kind, user, await memoryOf(user));
-    return warmed(memoryOver(await openTrialStore(laboratory, rows), CHOICES[arm]), user);
-  };
-  const opened = (user: string, arm: TriageArm, turn: number): Promise<Memory> => {
-    const key = JSON.stringify([user, arm, turn]);
-    const memory = memories.get(key) ?? open(user, arm);
-    memories.set(key, memory);
-    return memory;
-  };
+    return warmed(memoryOver(await openTrialStore(laboratory, await rowsFor(user, kind)), CHOICES[arm]), user);
+  });
   return arms.flatMap((arm) =>
     repeated(cases, repeat).map(([one, turn]) => ({
       key: `triage/${arm}/${one.id}#${turn}`,
@@ -71,11 +64,10 @@ export function changesUnits(
   { laboratory, afterRules }: { laboratory: Laboratory; afterRules: (userId: string) => Promise<KeptRow[][]> },
   rulesOf: (userId: string) => number,
 ): Unit[] {
-  const memories = new Map<string, Promise<Memory>>();
-  const open = async (user: string, n: number) => {
+  const opened = once(async (user: string, n: number, _turn: number) => {
     const rows = rowsOfArm("all", user, (await afterRules(user))[n] ?? []);
     return warmed(memoryOver(await openTrialStore(laboratory, rows)), user);
-  };
+  });
   return repeated(cases, repeat).flatMap(([one, turn]) =>
     Array.from({ length: rulesOf(one.user) + 1 }, (_, n) => {
       const arm = `${one.user}/${n}`;
@@ -83,10 +75,8 @@ export function changesUnits(
         key: `changes/${arm}/${one.id}#${turn}`,
         trials: 1,
         run: async () => {
-          const memory = memories.get(`${arm}#${turn}`) ?? open(one.user, n);
-          memories.set(`${arm}#${turn}`, memory);
           const name = { suite: "changes" as const, arm, ...nameCase(one), repeat: turn, position: n };
-          return [await decideBy(memory, name, one, laboratory)];
+          return [await decideBy(opened(one.user, n, turn), name, one, laboratory)];
         },
       };
     }),
@@ -117,9 +107,9 @@ async function decideBy(
   return runTrial(name, async () => decide(one, await memory, laboratory));
 }
 
-/** Why a trial cannot be run whose user's memory could not be made. */
+/** Why a trial cannot be run whose user's memory could not be made. (What to do about feedback that failed is no help.) */
 export function unlearnt(error: unknown): Error {
-  return new Error(`the user's memory could not be learnt: ${renderError(error)}`);
+  return new Error(`the user's memory could not be learnt: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 /** Labels the email of a case with the code of the graph's triage node. */

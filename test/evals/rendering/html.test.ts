@@ -32,7 +32,9 @@ describe("the page of a report", () => {
     const [first, second, third] = texts("main p");
     expect(first).toContain("No language model decided here");
     expect(second).toContain("wiring, not quality");
-    expect(third).toMatch(/^stand-in, no language model · 104 cases · labels 79\.2 % \(65\.7 to 88\.3\) · memory on/);
+    expect(third).toMatch(
+      /^stand-in, no language model · 104 cases · labels 79\.2 % \(65\.7 to 88\.3\), without memory \d+\.\d %, improved · memory on/,
+    );
   });
 
   test("says which model decided, where one did, and what the rates hold for", async () => {
