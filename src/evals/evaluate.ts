@@ -189,9 +189,7 @@ async function run(
     },
   });
   if (signal.aborted) return { folder, interrupted: { ...progress, ms: now().getTime() - began } };
-  // Only drafts are judged.
-  const isJudging = plan.suites.some((suite) => suite === "answers" || suite === "learning");
-  const judged = isJudging ? await judgeAgain(cases, judge, warn) : [];
+  const judged = await judgeAgain(cases, judge, warn);
   const done = units.flatMap(({ key }) => journal.done.get(key) ?? []);
   const trials = done.map(({ trial }) => trial).sort(byName);
   const requests = done.flatMap(({ trial, shown }) =>

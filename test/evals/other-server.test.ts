@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Report } from "../../src/evals/report.ts";
 import type { Fault, ScriptedAnswer } from "../../src/stand-in/scripted.ts";
 import { startStandIn } from "../../src/stand-in/server.ts";
-import { openEvaluationPlace, prepareAttacks, reportOf, withoutTimes } from "../support/eval-cases.ts";
+import { openEvaluationPlace, reportOf, withoutTimes } from "../support/eval-cases.ts";
 
 const JUDGE: ScriptedAnswer[] = [
   { when: { schema: "judge", contains: "thanks. Ana" }, json: { reason: "no day", met: false } },
@@ -29,7 +29,6 @@ async function run(answers: ScriptedAnswer[], faults: Fault[] = []) {
 
 describe("another server that speaks the protocol", () => {
   test("429, 5xx, cut and garbled answers cost time and nothing else: the same trials, calls, tokens and rates", async () => {
-    await prepareAttacks();
     const calm = await run(OTHER);
     const faults: Fault[] = [
       // Several of them meet requests that are under way at once: a client waits a second or two after each.

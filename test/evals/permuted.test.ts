@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { StoryStep } from "../../src/evals/cases.ts";
 import { permuted } from "../../src/evals/suites/permuted.ts";
 import { LABELS, type Label } from "../../src/memory/records.ts";
+import { startStandIn } from "../../src/stand-in/server.ts";
 import { openEvaluationPlace, reportOf, tinyCases } from "../support/eval-cases.ts";
 
 const relabel = (label: Label): StoryStep => ({ relabel: "m1", label });
@@ -113,6 +114,17 @@ describe("the arms of a story", () => {
     const files = tinyCases();
     const { arms } = await told({ ...files, stories: files.stories.slice(1) });
     expect(arms("ben-story").toSorted()).toEqual(["off", "on"]);
+  });
+
+  test("each repeat of a story is taught anew", async () => {
+    await using model = await startStandIn();
+    using place = await openEvaluationPlace(
+      { OPENAI_BASE_URL: model.url },
+      { ...tinyCases(), stories: tinyCases().stories.slice(1) },
+    );
+    await place.run({ suites: ["learning"], repeat: 3 });
+    const bodies = model.requests.map(({ body }) => JSON.stringify(body));
+    expect(bodies.filter((body) => body.includes('"name":"learn"'))).toHaveLength(3);
   });
 
   test("what the steps did to memory is checked with the first question, and only where they were taken", async () => {

@@ -4,14 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { Evaluated } from "../../src/evals/evaluate.ts";
 import type { Report } from "../../src/evals/report.ts";
 import { startStandIn } from "../../src/stand-in/server.ts";
-import {
-  type EvaluationPlace,
-  openEvaluationPlace,
-  prepareAttacks,
-  reportOf,
-  tinyCases,
-  withoutTimes,
-} from "../support/eval-cases.ts";
+import { type EvaluationPlace, openEvaluationPlace, reportOf, tinyCases, withoutTimes } from "../support/eval-cases.ts";
 
 /** Runs in a place and stops when so many trials were done; goes on and stops again at each further number. */
 async function interrupted(
@@ -39,7 +32,6 @@ describe("a run that is interrupted and resumed gives the report of an undisturb
   let undisturbed: Report;
   beforeAll(async () => {
     using place = await openEvaluationPlace({}, few);
-    await prepareAttacks();
     undisturbed = withoutTimes(reportOf(await place.run({ repeat: 2 }, { concurrency: 2 })));
     expect(undisturbed.trials.filter(({ error }) => error !== null)).toEqual([]);
   });

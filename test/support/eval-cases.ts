@@ -215,12 +215,6 @@ export async function openEvaluationPlace(
   };
 }
 
-/** The memory in which attacks begin is made once a process, by the first of them, which is charged with it: let it be this. */
-export async function prepareAttacks(): Promise<void> {
-  using place = await openEvaluationPlace();
-  await place.run({ suites: ["attacks"] });
-}
-
 /** The report of a run that was not interrupted. */
 export function reportOf(evaluated: Evaluated): Report {
   if ("report" in evaluated) return evaluated.report;
