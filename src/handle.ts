@@ -69,6 +69,8 @@ export function handle(
 ): Promise<EmailResult> {
   return metered(async (usage) => {
     const nothing = { id: email.id, label: null, reason: null, draft: null, events: [], memories: [], reviews: [] };
+    // Its text is embedded while the turn at the thread is taken and the first steps are kept.
+    memory.facts.expect(email);
     try {
       const { threadId, state } = await inThread(userId, email, { graph, hasThreads, memory }, (at) =>
         runGraph(graph, email, at, tell),
@@ -175,12 +177,12 @@ function eventsOf(update: Record<string, unknown>): AssistantEvent[] {
 }
 
 const stepSchema = z.object({
-  triage: z.object({ label: labelSchema, reason: z.string() }).optional(),
+  triage: z.object({ label: labelSchema, reason: z.string().default("") }).optional(),
   respond: z
     .object({
       messages: z.array(z.unknown()),
-      draft: draftSchema.nullable(),
-      events: z.array(proposedEventSchema),
+      draft: draftSchema.nullable().default(null),
+      events: z.array(proposedEventSchema).default([]),
     })
     .optional(),
 });

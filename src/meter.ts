@@ -57,3 +57,17 @@ export async function metered<T>(run: (usage: () => Usage) => Promise<T>): Promi
   const meter: Meter = { usage: { ...NO_USAGE }, parent: current.getStore() };
   return current.run(meter, () => run(() => ({ ...meter.usage, ms: Math.round(performance.now() - started) })));
 }
+
+/**
+ * Runs `run` ahead of whoever needs it: what it uses is counted by no meter around this, but by those around the call of
+ * `charge`, once.
+ */
+export function ahead<T>(run: () => Promise<T>): { result: Promise<T>; charge: () => void } {
+  const meter: Meter = { usage: { ...NO_USAGE }, parent: undefined };
+  const charge = () => {
+    const used = meter.usage;
+    meter.usage = { ...NO_USAGE };
+    for (let around = current.getStore(); around; around = around.parent) around.usage = addUsage(around.usage, used);
+  };
+  return { result: current.run(meter, run), charge };
+}

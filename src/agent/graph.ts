@@ -13,7 +13,7 @@ import { loadPrompts, type Prompts } from "../prompts.ts";
 import { adaptStore } from "../store/encoded-labels.ts";
 import { type ActionPlace, createAction, identify } from "./actions.ts";
 import { answer, runTool, toolTasks } from "./answering.ts";
-import { checkOwner, emailOf, isAbout, NO_INPUT, overwrite, ownerOf, startEmail } from "./receive.ts";
+import { checkOwner, emailOf, isAbout, NO_INPUT, onlyNews, overwrite, ownerOf, startEmail } from "./receive.ts";
 import { parseAnswers, renderRequest } from "./review.ts";
 import { act, actTasks, type SettlingParts, settle, teach, toWaiting } from "./settle.ts";
 import { AssistantState, contextSchema, InputState, userIdOf } from "./state.ts";
@@ -87,7 +87,7 @@ export function createEmailAssistant(parts: EmailAssistantParts) {
         const place = placeOf(config);
         checkOwner(state, place.userId);
         const update = await run(state, place, config);
-        return { ...update, usage: usage() };
+        return { ...onlyNews(update, state), usage: usage() };
       });
 
   // The input is cleared in a step of its own even when it is refused: a thread keeps the input of a step that throws,

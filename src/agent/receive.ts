@@ -54,16 +54,20 @@ export function startEmail(state: State, place: ActionPlace): Update {
     answer_calls: 0,
     usage: overwrite({ ...NO_USAGE }),
   };
-  // Each field that is written is a row in the checkpoints.
-  const isNew = ([name, value]: [string, unknown]) => !isAlready(name, Reflect.get(state, name), value);
-  return Object.fromEntries(Object.entries(fresh).filter(isNew));
+  // Those of an earlier email are removed, where there are any.
+  const { messages, ...others } = fresh;
+  return { ...onlyNews(others, state), ...(state.messages.length > 0 ? { messages } : {}) };
 }
 
-function isAlready(name: string, was: unknown, value: unknown): boolean {
+/** An update without what the state holds already: each field that is written is a row in the checkpoints. */
+export function onlyNews(update: Update, state: object): Update {
+  const isNews = ([name, value]: [string, unknown]) => !isAlready(Reflect.get(state, name), value);
+  return Object.fromEntries(Object.entries(update).filter(isNews));
+}
+
+function isAlready(was: unknown, value: unknown): boolean {
   const wanted: unknown = value instanceof Overwrite ? value.value : value;
-  if (!Array.isArray(was) || was.length > 0) return (was ?? null) === wanted;
-  // Those of an earlier email are removed, where there are any.
-  return name === "messages" || (Array.isArray(wanted) && wanted.length === 0);
+  return (was ?? null) === wanted || [was, wanted].every((each) => Array.isArray(each) && each.length === 0);
 }
 
 /** What the user wanted written anew where the model failed before it could: it waits again as it was. */

@@ -145,7 +145,7 @@ export const contextSchema = z.object({
 });
 
 const configSchema = z.object({
-  configurable: z.looseObject({ user_id: z.string().nullish(), langgraph_user_id: z.string().nullish() }).optional(),
+  configurable: z.object({ user_id: z.string().nullish(), langgraph_user_id: z.string().nullish() }).optional(),
   context: contextSchema.optional(),
 });
 

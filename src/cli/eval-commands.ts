@@ -7,23 +7,25 @@ export function addEvalCommands(program: Command, { user, json }: { user: Make; 
   const out = () =>
     new Option("--out <folder>", "where runs, reports and known answers are kept").default(".mnemail/evals");
   const cases = () => new Option("--cases <folder>", "the cases (default: those of the project)");
+  // Several options of `eval` are its subcommands' too: each has those that stand behind its own name.
+  program.enablePositionalOptions();
   const evaluation = program
     .command("eval")
-    // Several of its options are its subcommands' too: each has those that stand behind its own name.
     .enablePositionalOptions()
     .description("measure triage, answers, learning and safety on labelled cases, and write a report")
     .option(
       "--suite <names>",
-      "smoke, all, or some of triage, changes, answers, learning, curve, attacks, between commas",
-      "all",
+      "smoke, all (the default), or some of triage, changes, answers, learning, curve, attacks, between commas",
     )
     .addOption(cases())
     .option("--inbox <file>", "labelled mail (JSONL) in the place of the cases; needs --user")
     .option("--user <id>", "with --inbox: whose memory is tried; it is copied, and nothing is written to it")
-    .addOption(new Option("--split <name>", "which cases").choices(["all", "dev", "test"]).default("all"))
-    .option("--repeat <number>", "how often each case is asked", "1")
+    .addOption(
+      new Option("--split <name>", "which cases: all (the default), dev or test").choices(["all", "dev", "test"]),
+    )
+    .option("--repeat <number>", "how often each case is asked, 1 unless said (the curve has orders instead)")
     .option("--concurrency <number>", "trials at once", "8")
-    .option("--seed <number>", "of orders and of resampling", "1")
+    .option("--seed <number>", "of orders and of resampling, 1 unless said")
     .option(
       "--thresholds <file>",
       "JSON with what the run has to reach (default: that of the cases, for smoke and all)",

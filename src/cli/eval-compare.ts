@@ -9,13 +9,16 @@ import { printJson } from "./output.ts";
 
 const optionsSchema = z.object({ a: z.string(), b: z.string(), out: z.string(), json: z.boolean().default(false) });
 
-/** `mnemail eval compare`: what is better or worse in the second run than in the first. Returns the exit code. */
+/**
+ * `mnemail eval compare`: what is better or worse in the second run than in the first. Returns the exit code, 1 where the two
+ * have nothing in common.
+ */
 export async function compareRuns(rawOptions: unknown): Promise<number> {
   const { a, b, out, json } = optionsSchema.parse(rawOptions);
   const compared = compareReports(await readReport(a, out), await readReport(b, out));
   if (json) printJson(compared);
   else console.log(renderComparisonText(compared));
-  return 0;
+  return compared.arms.some(({ pairs }) => pairs > 0) ? 0 : 1;
 }
 
 /** A report by its file, its folder, or the id of its run. */

@@ -1,50 +1,21 @@
-import { existsSync, readdirSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
-import { isAbsolute, join, sep } from "node:path";
-import { z } from "zod";
+import { join } from "node:path";
 import { loadConfig } from "../config.ts";
-import { MnemailError } from "../errors.ts";
-import { type Asked, type Evaluated, evaluate, type Progress, resumeEvaluation } from "../evals/evaluate.ts";
-import { CASES_FOLDER } from "../evals/load-cases.ts";
+import { type Evaluated, evaluate, type Progress, resumeEvaluation } from "../evals/evaluate.ts";
 import { renderHtml } from "../evals/rendering/html.ts";
 import { renderMarkdown } from "../evals/rendering/markdown.ts";
 import { renderSummaryLine } from "../evals/rendering/summary-line.ts";
 import type { Report } from "../evals/report.ts";
-import { SUITES } from "../evals/trial.ts";
-import { encodeUserId } from "../store/namespaces.ts";
+import { flushTraces, startTracing } from "../tracing.ts";
+import { askedOf, type EvalOptions, findRun, parseEvalOptions } from "./eval-options.ts";
 import { note, printJson } from "./output.ts";
 import { plural } from "./progress.ts";
 
-const whole = (name: string, least: number) =>
-  z.coerce
-    .number({ error: `--${name}: expected a whole number` })
-    .int(`--${name}: expected a whole number`)
-    .min(least, {
-      error: `--${name}: expected ${least} or more`,
-    });
-
-const optionsSchema = z.object({
-  suite: z.string(),
-  cases: z.string().optional(),
-  inbox: z.string().optional(),
-  user: z.string().optional(),
-  split: z.enum(["all", "dev", "test"]),
-  repeat: whole("repeat", 1),
-  concurrency: whole("concurrency", 1),
-  seed: whole("seed", 0),
-  thresholds: z.string().optional(),
-  resume: z.union([z.string(), z.literal(true)]).optional(),
-  out: z.string(),
-  json: z.boolean().default(false),
-});
-type Options = z.infer<typeof optionsSchema>;
-
 /** `mnemail eval`: runs an evaluation and writes its report. Returns the exit code. */
 export async function runEvaluation(rawOptions: unknown): Promise<number> {
-  const parsed = optionsSchema.safeParse(rawOptions);
-  if (!parsed.success) throw new MnemailError("usage", parsed.error.issues[0]?.message ?? "wrong options");
-  const options = parsed.data;
+  const options = parseEvalOptions(rawOptions);
   const config = loadConfig();
+  await startTracing(config, note);
   const stopping = new AbortController();
   const stop = () => {
     if (stopping.signal.aborted) process.exit(130);
@@ -54,76 +25,21 @@ export async function runEvaluation(rawOptions: unknown): Promise<number> {
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
   try {
-    const { out, concurrency } = options;
-    const running = { out, concurrency, signal: stopping.signal, onProgress: showTrials(), warn: note };
-    const evaluated =
-      options.resume === undefined
-        ? await evaluate(config, askedOf(options), running)
-        : await resumeEvaluation(config, findRun(options), running);
-    return await finish(evaluated, options);
+    const { concurrency } = options;
+    const running = { concurrency, signal: stopping.signal, onProgress: showTrials(), warn: note };
+    if (options.resume === undefined) {
+      return await finish(await evaluate(config, askedOf(options), { ...running, out: options.out }), options);
+    }
+    const { folder, out } = findRun(options);
+    return await finish(await resumeEvaluation(config, folder, { ...running, out }), options);
   } finally {
     process.off("SIGINT", stop);
     process.off("SIGTERM", stop);
+    await flushTraces(config, note);
   }
 }
 
-function askedOf(options: Options): Asked {
-  const { inbox, user, split, repeat, seed } = options;
-  if ((inbox === undefined) !== (user === undefined)) {
-    throw new MnemailError("usage", "--inbox and --user: give both or none", "cases name their users themselves");
-  }
-  if (user !== undefined) encodeUserId(user);
-  const smoke = options.suite === "smoke";
-  const suites = suitesOf(options.suite, inbox !== undefined);
-  const cases = options.cases ?? CASES_FOLDER;
-  const own = join(cases, "thresholds.json");
-  const hasOwn = (smoke || options.suite === "all") && inbox === undefined && existsSync(own);
-  const thresholds = options.thresholds ?? (hasOwn ? own : null);
-  const given = { inbox: inbox ?? null, user: user ?? null };
-  return { command: commandOf(options), cases, ...given, suites, smoke, split, repeat, seed, thresholds };
-}
-
-function suitesOf(text: string, isInbox: boolean): Asked["suites"] {
-  if (isInbox) return ["triage"];
-  if (text === "all") return [...SUITES];
-  if (text === "smoke") return ["triage", "answers", "learning", "attacks"];
-  const names = text.split(",").map((name) => name.trim());
-  const unknown = names.find((name) => !SUITES.some((suite) => suite === name));
-  if (unknown !== undefined) {
-    throw new MnemailError(
-      "usage",
-      `--suite: saw ${JSON.stringify(unknown)}; expected smoke, all, ${SUITES.join(", ")}`,
-    );
-  }
-  return SUITES.filter((suite) => names.includes(suite));
-}
-
-/** What makes the same run again; the paths are as the user gave them. */
-function commandOf({ suite, cases, inbox, user, split, repeat, seed, thresholds }: Options): string {
-  const given = Object.entries({
-    suite: suite === "all" ? undefined : suite,
-    ...{ cases, inbox, user, thresholds, split: split === "all" ? undefined : split },
-    repeat: repeat === 1 ? undefined : String(repeat),
-    seed: seed === 1 ? undefined : String(seed),
-  }).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name} ${/^[\w@./,-]+$/.test(value) ? value : JSON.stringify(value)}`],
-  );
-  return ["npm run eval", ...(given.length > 0 ? ["--", ...given] : [])].join(" ");
-}
-
-/** The folder of the run to go on with: the one that is named, or the newest that is not done. */
-function findRun({ resume, out }: Options): string {
-  const runs = join(out, "runs");
-  if (typeof resume === "string") return isAbsolute(resume) || resume.includes(sep) ? resume : join(runs, resume);
-  const names = existsSync(runs) ? readdirSync(runs).sort() : [];
-  const open = names.findLast((name) => !existsSync(join(runs, name, "report.json")));
-  if (open === undefined) {
-    throw new MnemailError("missing", `${runs}: no run was interrupted`, "name one to try its failed trials again");
-  }
-  return join(runs, open);
-}
-
-async function finish(evaluated: Evaluated, { json }: Options): Promise<number> {
+async function finish(evaluated: Evaluated, { json }: EvalOptions): Promise<number> {
   const { folder } = evaluated;
   if ("interrupted" in evaluated) {
     const { done, total } = evaluated.interrupted;
@@ -138,11 +54,20 @@ async function finish(evaluated: Evaluated, { json }: Options): Promise<number> 
     const wanted = at_least === undefined ? `at most ${at_most}` : `at least ${at_least}`;
     say(`threshold missed: ${name} is ${found ?? "not in this run"}; expected ${wanted}`);
   }
+  const { calls, known } = callsOf(report);
+  say(`${plural(calls, "model call")}, ${known} of them known from earlier runs`);
   say(`report: ${join(folder, "report.html")} (also report.md and report.json)`);
   if (json) printJson({ id: report.id, folder, summary: report.summary, thresholds: report.thresholds });
   say(renderSummaryLine(report));
   const errors = report.trials.filter(({ error }) => error !== null).length;
   return errors > 0 || missed.length > 0 ? 1 : 0;
+}
+
+/** Those of the configured model: the obedient one of the attacks costs nothing. */
+function callsOf({ summary }: Report): { calls: number; known: number } {
+  const costs = summary.costs.filter(({ arm }) => arm !== "obedient");
+  const sum = (what: "model_calls" | "known") => costs.reduce((total, cost) => total + cost[what], 0);
+  return { calls: sum("model_calls"), known: sum("known") };
 }
 
 /** Each file is there whole or not at all; the JSON, by which a run counts as done, is last. */
@@ -175,7 +100,9 @@ function showTrials(): (progress: Progress) => void {
     const since = seen[0] ?? { ran: 0, ms: 0 };
     seen.push(progress);
     const rate = (ran - since.ran) / Math.max((ms - since.ms) / 1000, 0.001);
-    const left = done < total ? `, about ${renderSeconds((total - done) / Math.max(rate, 0.001))} left` : "";
+    const isTelling = ran >= 50 || ms >= 10_000;
+    const left =
+      done < total && isTelling ? `, about ${renderSeconds((total - done) / Math.max(rate, 0.001))} left` : "";
     note(`${done} of ${total} trials, ${rate < 10 ? rate.toFixed(1) : Math.round(rate)} a second${left}`);
   };
 }

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import Database from "libsql";
 import { z } from "zod";
+import { MnemailError } from "../errors.ts";
 import { parseJson } from "../parse-json.ts";
 import { enterWal, prepareFile, storeError } from "../store/sqlite-file.ts";
 
@@ -21,24 +22,33 @@ export interface ShownMessage {
 export interface Traffic {
   /** Equal requests of different turns are asked apart: how a case is repeated. */
   turn: number;
-  /** Answers that were there before this run. */
+  /** Chat answers that were there before this run. */
   known: number;
   /** The chat requests, oldest first. Their kind is the name of the format they ask for, or `answer` where it is free. */
   requests: { kind: string; messages: ShownMessage[] }[];
+  /** Why something was done without the model that it needs, such as a search by words alone. */
+  failures: unknown[];
 }
 
 const current = new AsyncLocalStorage<Traffic>();
 
 /** Runs `run` and keeps account of what it asks models of an {@link AnswerCache}. */
 export function withTraffic<T>(turn: number, run: (traffic: Traffic) => Promise<T>): Promise<T> {
-  const traffic: Traffic = { turn, known: 0, requests: [] };
+  const traffic: Traffic = { turn, known: 0, requests: [], failures: [] };
   return current.run(traffic, () => run(traffic));
+}
+
+/** Keeps account of a failure that the program gets along with, for whoever it must not be hidden from. */
+export function noteFailure(error: unknown): void {
+  current.getStore()?.failures.push(error);
 }
 
 /** Answers of models, each under the content of its request. */
 export interface AnswerCache extends Disposable {
   /** Asks the server what was not asked before. Only whole answers are kept: no failure, and nothing streamed. */
   fetch: typeof fetch;
+  /** @throws MnemailError("store") where an answer could not be read or kept: what was asked since may be asked again. */
+  check(): void;
 }
 
 /**
@@ -48,25 +58,29 @@ export interface AnswerCache extends Disposable {
  * @throws MnemailError("store") when the file cannot be used.
  */
 export function openAnswerCache(path: string, { run, server }: { run: string; server?: string }): AnswerCache {
-  const place = { path, busyTimeoutMs: BUSY_TIMEOUT_MS };
-  let database: Database.Database;
-  try {
-    prepareFile(path);
-    database = new Database(path, { timeout: BUSY_TIMEOUT_MS });
-    enterWal(database, BUSY_TIMEOUT_MS);
-    database.exec(TABLE);
-  } catch (error) {
-    throw storeError(place, error);
-  }
-  const find = database.prepare("SELECT run, body FROM answers WHERE key = ?").raw();
-  const keep = database.prepare("INSERT OR IGNORE INTO answers (key, run, body, at) VALUES (?, ?, ?, ?)");
+  const { find, keep, close } = openAnswers(path);
+  let problem: MnemailError | undefined;
+  // Thrown into the client, it would pass for a network that fails, and the answer would be lost.
+  const safely = <T>(use: () => T): T | undefined => {
+    try {
+      return use();
+    } catch (error) {
+      problem ??= unusable(path, error);
+      return undefined;
+    }
+  };
   const underWay = new Map<string, Promise<Response>>();
-  const ask = async (key: string, input: Parameters<typeof fetch>[0], init: RequestInit): Promise<Response> => {
+  const ask = async (
+    key: string,
+    [input, init]: Parameters<typeof fetch>,
+    format: string | undefined,
+  ): Promise<Response> => {
     const response = await fetch(input, init);
     if (!response.ok) return response;
     const body = await response.text();
-    // Half an answer is the client's to refuse, and to ask for again.
-    if (parseJson(body) !== undefined) keep.run(key, run, body, new Date().toISOString());
+    // Half an answer, and an error that some servers send as if all was well, are the client's to refuse; words in the place
+    // of JSON, too, since what failed is to be tried again.
+    if (isAnswer(parseJson(body), format)) safely(() => keep(key, run, body));
     return jsonResponse(body);
   };
   return {
@@ -79,21 +93,66 @@ export function openAnswerCache(path: string, { run, server }: { run: string; se
       const { href, pathname } = new URL(String(input instanceof Request ? input.url : input));
       const name = [server === undefined ? href : `${server} ${pathname}`, traffic?.turn ?? 0, body];
       const key = createHash("sha256").update(JSON.stringify(name)).digest("hex");
-      const [found] = rowsSchema.parse(find.all(key));
+      const found = safely(() => find(key));
       if (found) {
         const [asker, answer] = found;
-        if (traffic && asker !== run) traffic.known += 1;
+        if (traffic && asked.messages && asker !== run) traffic.known += 1;
         return jsonResponse(answer);
       }
-      const asking = underWay.get(key) ?? ask(key, input, init).finally(() => underWay.delete(key));
+      const asking = underWay.get(key) ?? ask(key, [input, init], asked.format).finally(() => underWay.delete(key));
       underWay.set(key, asking);
       return (await asking).clone();
     },
-    [Symbol.dispose]: () => database.close(),
+    check() {
+      if (problem) throw problem;
+    },
+    [Symbol.dispose]: close,
   };
 }
 
+interface Answers {
+  /** Who asked, and the answer. */
+  find(key: string): [run: string, body: string] | undefined;
+  keep(key: string, run: string, body: string): void;
+  close(): void;
+}
+
+function openAnswers(path: string): Answers {
+  try {
+    prepareFile(path);
+    const database = new Database(path, { timeout: BUSY_TIMEOUT_MS });
+    enterWal(database, BUSY_TIMEOUT_MS);
+    database.exec(TABLE);
+    const find = database.prepare("SELECT run, body FROM answers WHERE key = ?").raw();
+    const keep = database.prepare("INSERT OR IGNORE INTO answers (key, run, body, at) VALUES (?, ?, ?, ?)");
+    return {
+      find: (key) => rowsSchema.parse(find.all(key))[0],
+      keep: (key, run, body) => keep.run(key, run, body, new Date().toISOString()),
+      close: () => database.close(),
+    };
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
+function unusable(path: string, error: unknown): MnemailError {
+  const { message } = storeError({ path, busyTimeoutMs: BUSY_TIMEOUT_MS }, error);
+  return new MnemailError("store", message, "it holds known answers: mend or remove it, or name another --out", {
+    cause: error,
+  });
+}
+
 const rowsSchema = z.array(z.tuple([z.string(), z.string()]));
+const embeddedSchema = z.object({ data: z.array(z.unknown()).min(1) });
+const answeredSchema = z.object({
+  choices: z.tuple([z.object({ message: z.object({ content: z.string().nullish() }) })], z.unknown()),
+});
+
+function isAnswer(body: unknown, format: string | undefined): boolean {
+  const answered = answeredSchema.safeParse(body).data;
+  if (!answered) return embeddedSchema.safeParse(body).success;
+  return format === undefined || parseJson(answered.choices[0].message.content ?? "") !== undefined;
+}
 
 const textSchema = z
   .union([z.string(), z.array(z.looseObject({ text: z.string().default("") }))])

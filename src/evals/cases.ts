@@ -139,7 +139,10 @@ export const caseUserSchema = z.strictObject({
   about: z.string(),
   profile: profileFieldsSchema,
   /** An iCalendar file beside the users' file. */
-  calendar: z.string().optional(),
+  calendar: z
+    .string()
+    .regex(/^[\w-][\w.-]*$/, "expected the name of a file in the same folder")
+    .optional(),
   /** The time at which all cases of the user happen. */
   now: z.iso.datetime({ offset: true }),
   memory: z.strictObject({

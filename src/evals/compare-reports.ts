@@ -1,6 +1,6 @@
 import { cleanText, oneLine } from "../email.ts";
 import { fixed, NOTHING, percent, percentNumber, points, pValue } from "./rendering/format.ts";
-import type { CostSummary, Report } from "./report.ts";
+import { type Report, VERDICTS } from "./report.ts";
 import { keyOf } from "./statistics/arm-pairs.ts";
 import { comparePairs, type Pair, type PairedComparison } from "./statistics/paired-comparison.ts";
 import { isRight, type Suite, type Trial } from "./trial.ts";
@@ -80,6 +80,7 @@ function compareArm(inA: readonly Trial[], inB: readonly Trial[], a: Report, b: 
   const changed = new Set<string>();
   const [right, wrong] = [new Set<string>(), new Set<string>()];
   const pairs: Pair[] = [];
+  const compared: [a: Trial, b: Trial][] = [];
   let failed = 0;
   for (const [key, trial] of further) {
     const before = known.get(key);
@@ -89,8 +90,12 @@ function compareArm(inA: readonly Trial[], inB: readonly Trial[], a: Report, b: 
       continue;
     }
     const [was, is] = [isRight(before), isRight(trial)];
-    if (was === null || is === null) failed += 1;
-    else pairs.push({ group: before.group, a: was, b: is });
+    if (was === null || is === null) {
+      failed += 1;
+      continue;
+    }
+    compared.push([before, trial]);
+    pairs.push({ case: trial.case, group: before.group, a: was, b: is });
     if (was === false && is) right.add(trial.case);
     if (was && is === false) wrong.add(trial.case);
   }
@@ -101,11 +106,14 @@ function compareArm(inA: readonly Trial[], inB: readonly Trial[], a: Report, b: 
     ...comparePairs(pairs, a.seed),
     became_right: [...right].sort(),
     became_wrong: [...wrong].sort(),
-    only_in_a: casesMissing(known, further),
-    only_in_b: casesMissing(further, known),
+    only_in_a: casesMissing(inA, inB),
+    only_in_b: casesMissing(inB, inA),
     changed: [...changed].sort(),
     failed,
-    costs: costsOf(a.summary.costs.find(isOf(first)), b.summary.costs.find(isOf(first))),
+    costs: costsOf(
+      compared.map(([one]) => one),
+      compared.map(([, other]) => other),
+    ),
   };
 }
 
@@ -113,8 +121,9 @@ function byKey(trials: readonly Trial[]): Map<string, Trial> {
   return new Map(trials.map((trial) => [keyOf(trial), trial]));
 }
 
-function casesMissing(from: ReadonlyMap<string, Trial>, other: ReadonlyMap<string, Trial>): string[] {
-  return [...new Set([...from].flatMap(([key, trial]) => (other.has(key) ? [] : [trial.case])))].sort();
+function casesMissing(from: readonly Trial[], other: readonly Trial[]): string[] {
+  const there = new Set(other.map((trial) => trial.case));
+  return [...new Set(from.flatMap((trial) => (there.has(trial.case) ? [] : [trial.case])))].sort();
 }
 
 /** A later email of a story is named `<story>/<email>`; the hash is that of the story. */
@@ -125,15 +134,12 @@ function isSameCase(one: Trial, other: Trial, a: Report, b: Report): boolean {
   return one.user === other.user && one.expected === other.expected && one.kind === other.kind;
 }
 
-function isOf(trial: Trial | undefined): (cost: CostSummary) => boolean {
-  return ({ suite, arm }) => suite === trial?.suite && arm === trial.arm;
-}
-
 const COSTS = ["model_calls", "input_tokens", "output_tokens", "embedding_calls", "store_round_trips", "ms"] as const;
 
-function costsOf(a: CostSummary | undefined, b: CostSummary | undefined): CostDifference[] {
-  const each = (cost: CostSummary | undefined, what: CostDifference["what"]) =>
-    cost === undefined || cost.trials === 0 ? null : cost[what] / cost.trials;
+/** The mean cost of the trials that are compared. */
+function costsOf(a: readonly Trial[], b: readonly Trial[]): CostDifference[] {
+  const each = (trials: readonly Trial[], what: CostDifference["what"]) =>
+    trials.length === 0 ? null : trials.reduce((sum, { usage }) => sum + usage[what], 0) / trials.length;
   return COSTS.map((what) => ({ what, a: each(a, what), b: each(b, what) }));
 }
 
@@ -146,13 +152,18 @@ function differencesOf(a: Report, b: Report): string[] {
   return [
     ...changed("model", a.model.chat, b.model.chat),
     ...changed("embeddings", a.model.embeddings, b.model.embeddings),
+    ...changed("model server", a.model.description, b.model.description),
+    ...changed("prompts", a.prompts, b.prompts),
+    ...changed("seed", a.seed, b.seed),
+    ...changed("split", a.split, b.split),
     ...changed("version", a.version, b.version),
     ...changed("repeats", a.repeat, b.repeat),
     ...[...new Set([...before.keys(), ...after.keys()])].flatMap((name) => {
       if (!before.has(name) || !after.has(name)) return [`${name}: only in ${before.has(name) ? "a" : "b"}`];
       if (before.get(name) === after.get(name)) return [];
+      if (name === "users.json") return [`${name}: not the same, so that memory differs`];
       const how = isHashed
-        ? "cases that changed are not compared"
+        ? "only cases that are in both and the same are compared"
         : "a report without hashes of its cases cannot tell which";
       return [`${name}: not the same; ${how}`];
     }),
@@ -224,13 +235,18 @@ function named(what: string, names: readonly string[]): string[] {
   return [`${what} (${names.length}): ${shown}${more > 0 ? ` and ${more} more` : ""}`];
 }
 
-/** Arms in which nothing changed have a verdict too, which is about what could have been seen. */
 function totalLine(arms: readonly ArmComparison[]): string {
-  const counts = ["improved", "regressed", "no effect detected", "inconclusive"].flatMap((verdict) => {
-    const count = arms.filter((arm) => arm.verdict === verdict).length;
-    return count === 0 ? [] : [`${count} ${verdict}`];
-  });
-  return counts.length === 0 ? "no arm is in both reports" : `arms: ${counts.join(", ")}`;
+  if (arms.every(({ pairs }) => pairs === 0)) return "nothing to compare: no case is in the same arm of both reports";
+  const isSame = ({ only_a, only_b }: ArmComparison) => only_a + only_b === 0;
+  const changed = arms.filter((arm) => !isSame(arm));
+  const counts = VERDICTS.map((verdict) => ({
+    verdict,
+    arms: changed.filter((arm) => arm.verdict === verdict).length,
+  }));
+  return [
+    `${arms.length} ${arms.length === 1 ? "arm" : "arms"}: ${arms.length - changed.length} as before`,
+    ...counts.flatMap(({ verdict, arms: many }) => (many === 0 ? [] : [`${many} ${verdict}`])),
+  ].join(", ");
 }
 
 /** A name, which may be a stranger's, on one line that cannot steer a terminal. */

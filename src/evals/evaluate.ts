@@ -2,14 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Config } from "../config.ts";
-import { MnemailError } from "../errors.ts";
+import { MnemailError, renderError } from "../errors.ts";
 import { openModels } from "../models.ts";
 import { loadJudgePrompt, loadPrompts } from "../prompts.ts";
 import type { KeptRow } from "../store/row-driver.ts";
+import { maskUrl } from "../store-config.ts";
 import { nameStandIn, openAnswerCache } from "./answer-cache.ts";
-import { beginJournal, type Journal, type Plan, readJournal } from "./journal.ts";
+import { beginJournal, holdRun, type Journal, type Plan, readJournal } from "./journal.ts";
 import { copyMemory, loadInboxCases, withoutCases } from "./labelled-mail.ts";
-import { type Cases, loadCases } from "./load-cases.ts";
+import { rowsOfArm } from "./laboratory.ts";
+import { type Cases, casesUsed, loadCases } from "./load-cases.ts";
 import { hashJson } from "./read-lines.ts";
 import type { Report } from "./report.ts";
 import { runUnits } from "./run-units.ts";
@@ -59,7 +61,12 @@ export type Evaluated = { folder: string } & ({ report: Report } | { interrupted
 export async function evaluate(config: Config, asked: Asked, options: RunOptions): Promise<Evaluated> {
   const at = (options.now ?? (() => new Date()))();
   const prepared = await prepare(config, asked, options);
-  const id = `${at.toISOString().slice(0, 19).replace(/:/g, "-")}-${asked.smoke ? "smoke" : asked.suites.join("-").slice(0, 40)}`;
+  const what = asked.smoke
+    ? "smoke"
+    : SUITES.every((suite) => asked.suites.includes(suite))
+      ? "all"
+      : asked.suites.join("-");
+  const id = `${at.toISOString().replace(/[:.]/g, "-")}-${what}`;
   const plan: Plan = {
     ...{ id, created_at: at.toISOString(), command: asked.command, version: readVersion(), cases: asked.cases },
     ...{ inbox: asked.inbox, user: asked.user, suites: asked.suites, smoke: asked.smoke, split: asked.split },
@@ -72,19 +79,21 @@ export async function evaluate(config: Config, asked: Asked, options: RunOptions
 /**
  * Goes on with a run that was interrupted, in its folder; trials that failed are tried again.
  *
- * @throws MnemailError("missing") where there is none, MnemailError("conflict") where cases, prompts or model are not those
- * with which it began.
+ * @throws MnemailError("missing") where there is none, MnemailError("conflict") where cases, prompts, model or the
+ * user's memory are not those with which it began.
  */
 export async function resumeEvaluation(config: Config, folder: string, options: RunOptions): Promise<Evaluated> {
   const journal = readJournal(folder);
   const { plan } = journal;
   const prepared = await prepare(config, plan, options);
-  const { model, files, prompts } = prepared.about;
+  const { model, files, prompts, memory, settings } = prepared.about;
   const names = ({ chat, embeddings }: Plan["model"]) => ({ chat, embeddings });
   const differs = [
     ["the model", names(plan.model), names(model)] as const,
     ["the cases", plan.files, files] as const,
     ["the prompts", plan.prompts, prompts] as const,
+    ["a setting", plan.settings, settings] as const,
+    ["the user's memory", plan.memory, memory] as const,
     ["the version", plan.version, readVersion()] as const,
   ].find(([, before, now]) => hashJson(before) !== hashJson(now));
   if (differs) {
@@ -98,13 +107,13 @@ interface Prepared {
   cases: Cases;
   learnt: ((userId: string) => Promise<readonly KeptRow[]>) | undefined;
   thresholds: Parameters<typeof judgeThresholds>[0];
-  about: Pick<Plan, "model" | "files" | "prompts">;
+  about: Pick<Plan, "model" | "files" | "prompts" | "memory" | "settings">;
 }
 
 /** Reads all that a run needs, so that what is wrong is said before anything is asked. */
 async function prepare(
   config: Config,
-  asked: Pick<Asked, "cases" | "inbox" | "user" | "smoke" | "suites" | "thresholds">,
+  asked: Pick<Asked, "cases" | "inbox" | "user" | "smoke" | "suites" | "split" | "thresholds">,
   { warn = () => {} }: RunOptions,
 ): Promise<Prepared> {
   const isStandIn = config.model.kind === "stand-in";
@@ -115,26 +124,41 @@ async function prepare(
   const model = { chat, embeddings, description, is_stand_in: isStandIn };
   const thresholds = await loadThresholds(asked.thresholds, asked);
   const prompts = hashJson([loadPrompts(), loadJudgePrompt()]);
+  const { respondMaxModelCalls, searchLanguage } = config;
+  const settings = { server: maskUrl(url), respondMaxModelCalls, searchLanguage };
   if (asked.inbox !== null && asked.user !== null) {
     const { user } = asked;
     const rows = await copyMemory(config.store, user, warn);
     const cases = await loadInboxCases(asked.inbox, user, rows);
     const memory = withoutCases(rows, user, cases.triage);
-    if (memory.length === 0) warn(`${user}: nothing is known of them in this store, so that all arms are alike`);
-    return { cases, learnt: async () => memory, thresholds, about: { model, files: cases.files, prompts } };
+    const left = rows.length - memory.length;
+    if (left > 0) warn(`${left} of the user's examples are among the cases, and are left out`);
+    if (rowsOfArm("all", user, memory).length <= rowsOfArm("none", user, memory).length) {
+      warn(`${user}: nothing that they taught is in this store, so that all arms are alike`);
+    }
+    // Of what triage reads; an email that is handled meanwhile changes the rest.
+    const read = rowsOfArm("all", user, memory).map(({ namespace, key, value }) => [namespace, key, value]);
+    const about = { model, files: cases.files, prompts, settings, memory: hashJson(read) };
+    return { cases, learnt: async () => memory, thresholds, about };
   }
   const all = await loadCases(asked.cases);
-  const cases = asked.smoke ? smokeCases(all) : all;
-  return { cases, learnt: undefined, thresholds, about: { model, files: cases.files, prompts } };
+  const cases = casesUsed(asked.smoke ? smokeCases(all) : all, asked);
+  return {
+    cases,
+    learnt: undefined,
+    thresholds,
+    about: { model, files: cases.files, prompts, settings, memory: null },
+  };
 }
 
 async function run(
   config: Config,
   journal: Journal,
   { cases, learnt, thresholds }: Prepared,
-  { out, concurrency, signal, onProgress = () => {}, now = () => new Date() }: RunOptions,
+  { out, concurrency, signal, onProgress = () => {}, warn = () => {}, now = () => new Date() }: RunOptions,
 ): Promise<Evaluated> {
   const { plan, folder } = journal;
+  using _ = holdRun(folder);
   const server = plan.model.is_stand_in ? { server: plan.model.chat } : {};
   using answers = openAnswerCache(join(out, "answers.db"), { run: plan.id, ...server });
   await using models = await openModels(config, { fetch: answers.fetch });
@@ -142,6 +166,12 @@ async function run(
   const laboratory = { config, models, folder: cases.folder };
   const units = unitsOf(plan, cases, { laboratory, judge, ...(learnt ? { learnt } : {}) });
   const total = units.reduce((sum, { trials }) => sum + trials, 0);
+  const empty = plan.suites.filter((suite) => !units.some(({ key }) => key.startsWith(`${suite}/`)));
+  if (total === 0 || (empty.length > 0 && !plan.smoke && plan.suites.length < SUITES.length)) {
+    const where = `${plan.inbox ?? plan.cases}${plan.split === "all" ? "" : `, split ${plan.split}`}`;
+    throw new MnemailError("input", `${where}: no cases for ${empty.join(", ")}`, "name other suites or another split");
+  }
+  if (empty.length > 0) warn(`there are no cases for ${empty.join(", ")}`);
   const waiting = units.filter(({ key }) => !journal.done.has(key));
   const progress = { done: total - waiting.reduce((sum, { trials }) => sum + trials, 0), total, ran: 0 };
   const began = now().getTime();
@@ -151,6 +181,7 @@ async function run(
     concurrency,
     signal,
     keep: ({ key, trials }, done) => {
+      answers.check();
       journal.keep(key, done);
       progress.done += trials;
       progress.ran += trials;
@@ -158,18 +189,19 @@ async function run(
     },
   });
   if (signal.aborted) return { folder, interrupted: { ...progress, ms: now().getTime() - began } };
-  const judged = await judgeAgain(cases, judge);
+  const judged = await judgeAgain(cases, judge, warn);
   const done = units.flatMap(({ key }) => journal.done.get(key) ?? []);
   const trials = done.map(({ trial }) => trial).sort(byName);
   const requests = done.flatMap(({ trial, shown }) =>
     trial.request && shown ? [[trial.request, shown] as const] : [],
   );
   const summary = summarise(trials, { seed: plan.seed, judged });
-  const { id, command, created_at, version, model, seed, repeat, files } = plan;
+  const { id, command, created_at, version, model, seed, repeat, files, suites, split, prompts } = plan;
   return {
     folder,
     report: {
       ...{ format: 1, id, command, created_at, version, model, seed, repeat, files, trials, judged, summary },
+      ...{ suites, split, prompts, rules: rulesOf(cases) },
       cases: Object.fromEntries(cases.lockable.map((each) => [each.id, each.hash])),
       requests: Object.fromEntries(requests.sort(([a], [b]) => (a < b ? -1 : 1))),
       thresholds: judgeThresholds(thresholds, summary),
@@ -177,12 +209,23 @@ async function run(
   };
 }
 
-/** What the judge says of the drafts that people judged; null for each where nobody can judge. */
-async function judgeAgain(cases: Cases, judge: Judge): Promise<Report["judged"]> {
+/** The rule that is new in each arm of the suite changes. */
+function rulesOf({ users }: Cases): Record<string, string> {
+  const rules = [...users.values()].flatMap(({ id, memory }) =>
+    memory.rules.map((text, i) => [`${id}/${i + 1}`, text] as const),
+  );
+  return Object.fromEntries(rules);
+}
+
+/** What the judge says of the drafts that people judged; null for each where nobody can judge, or the judge failed. */
+async function judgeAgain(cases: Cases, judge: Judge, warn: (line: string) => void): Promise<Report["judged"]> {
   const judged: Report["judged"] = [];
   for (const { id, email, draft, criterion, met } of cases.judged) {
-    const [check] = await judge({ email, draft, criteria: [{ judge: criterion }] });
-    judged.push({ id, person: met, judge: check?.met ?? null });
+    const checks = await judge({ email, draft, criteria: [{ judge: criterion }] }).catch((error: unknown) => {
+      warn(`${id}: the judge failed: ${renderError(error)}`);
+      return [];
+    });
+    judged.push({ id, person: met, judge: checks[0]?.met ?? null });
   }
   return judged;
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
@@ -24,8 +24,12 @@ export const planSchema = z.object({
   thresholds: z.string().nullable(),
   model: z.object({ chat: z.string(), embeddings: z.string(), description: z.string(), is_stand_in: z.boolean() }),
   files: z.array(z.object({ name: z.string(), cases: z.int(), hash: z.string() })),
+  /** Of the configuration, what decides outcomes: the model's server, and limits. */
+  settings: z.record(z.string(), z.union([z.string(), z.number()])),
   /** A hash of the prompts, which decide what is asked. */
   prompts: z.string(),
+  /** A hash of the memory that is tried, where it is a user's own. */
+  memory: z.string().nullable(),
 });
 
 /** See {@link planSchema}. */
@@ -102,4 +106,31 @@ function openJournal(folder: string, plan: Plan, done: Journal["done"]): Journal
       done.set(key, [...units]);
     },
   };
+}
+
+const HOLDER = "running.pid";
+
+/**
+ * Keeps other processes of this machine from the same run until it is disposed.
+ *
+ * @throws MnemailError("conflict") while another is at it.
+ */
+export function holdRun(folder: string): Disposable {
+  const path = join(folder, HOLDER);
+  const holder = existsSync(path) ? Number(readFileSync(path, "utf8")) : Number.NaN;
+  if (holder !== process.pid && isAlive(holder)) {
+    throw new MnemailError("conflict", `${folder}: process ${holder} is at this run`, "wait for it, or stop it");
+  }
+  writeFileSync(path, String(process.pid), { mode: 0o600 });
+  return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    // A process of another user is alive too.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
 }

@@ -4,6 +4,7 @@ import { emailSchema } from "../email.ts";
 import { PROFILE_KEY, readProfileFields } from "../memory/profile.ts";
 import { LABELS, labelSchema } from "../memory/records.ts";
 import { readExamples, similarityText } from "../memory/semantic.ts";
+import { hashText } from "../prompts.ts";
 import { userNamespaces, userRoots } from "../store/namespaces.ts";
 import { openStore } from "../store/open-store.ts";
 import type { KeptRow } from "../store/row-driver.ts";
@@ -12,12 +13,14 @@ import { type TriageCase, triageCaseSchema } from "./cases.ts";
 import { type Cases, checkIds, NO_CASES } from "./load-cases.ts";
 import { hashJson, type ReadLine, readLines } from "./read-lines.ts";
 
+const anyCaseSchema = z.string().toLowerCase().trim().pipe(labelSchema);
+
 /** An email with its label, as people keep them: flat, or with the email below `email`; the label has several names. */
 const labelledSchema = z
   .looseObject({
-    label: labelSchema.optional(),
-    classification: labelSchema.optional(),
-    expected_triage: labelSchema.optional(),
+    label: anyCaseSchema.optional(),
+    classification: anyCaseSchema.optional(),
+    expected_triage: anyCaseSchema.optional(),
   })
   .transform((line, context) => {
     const label = line.label ?? line.classification ?? line.expected_triage;
@@ -54,7 +57,9 @@ export async function readLabelledMail(path: string, userId: string): Promise<Re
 
 /** The id of an email as that of a case, which has no other signs than letters, digits and .@+#_- */
 export function caseId(emailId: string): string {
-  return emailId.replace(/[^\w.@+#-]+/g, "-").slice(0, 200);
+  const id = emailId.replace(/[^\w.@+#-]+/g, "-").slice(0, 180);
+  // Two ids that differ in other signs alone stay apart.
+  return id === emailId ? id : `${id}-${hashText(emailId, 8)}`;
 }
 
 /** Labelled mail as the cases of a run. */

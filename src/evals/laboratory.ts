@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { type OpenAssistant, openAssistant } from "../assistant.ts";
 import type { Config } from "../config.ts";
 import { Memory } from "../memory/memory.ts";
@@ -8,6 +9,7 @@ import type { MnemailStore } from "../store/mnemail-store.ts";
 import { userNamespaces } from "../store/namespaces.ts";
 import { openStore } from "../store/open-store.ts";
 import type { KeptRow } from "../store/row-driver.ts";
+import { noteFailure, withTraffic } from "./answer-cache.ts";
 import type { CaseUser } from "./cases.ts";
 
 /** What trials are run with: nothing of it reaches the store, the outbox or the calendar of the configuration. */
@@ -31,10 +33,32 @@ export type Subject = Pick<CaseUser, "id" | "calendar" | "now">;
 /** Opens a store in memory that has the given rows. */
 export async function openTrialStore({ config, models }: Laboratory, rows: readonly KeptRow[]): Promise<MnemailStore> {
   const { embeddings, embeddingModel: model } = models;
-  const index = embeddings ? { index: { embeddings, model } } : {};
+  const index = embeddings ? { index: { embeddings: noting(embeddings), model } } : {};
   const store = await openStore({ backend: "memory" }, { language: config.searchLanguage, ...index });
   if (rows.length > 0) await store.restore(rows);
   return store;
+}
+
+/** Embeddings whose failures are noted: where they fail, a search ranks by words alone, which would move a score unseen. */
+function noting(embeddings: EmbeddingsInterface): EmbeddingsInterface {
+  const noted = <T>(embedded: Promise<T>) =>
+    embedded.catch((error: unknown) => {
+      noteFailure(error);
+      throw error;
+    });
+  return {
+    embedDocuments: (texts) => noted(embeddings.embedDocuments(texts)),
+    embedQuery: (text) => noted(embeddings.embedQuery(text)),
+  };
+}
+
+/** Prepares what trials work with, in a turn; fails where it got along without a model. */
+export function prepare<T>(turn: number, run: () => Promise<T>): Promise<T> {
+  return withTraffic(turn, async ({ failures }) => {
+    const made = await run();
+    if (failures.length > 0) throw failures[0];
+    return made;
+  });
 }
 
 /** Opens the real assistant of a user on a store in memory that has the given rows, at the user's time. */
@@ -93,7 +117,11 @@ export interface LearntMemory {
 }
 
 /** Has an assistant learn what a user's file says, through the paths by which users teach: examples, facts, then rules. */
-export async function learnMemory(laboratory: Laboratory, user: CaseUser): Promise<LearntMemory> {
+export function learnMemory(laboratory: Laboratory, user: CaseUser): Promise<LearntMemory> {
+  return prepare(0, () => learn(laboratory, user));
+}
+
+async function learn(laboratory: Laboratory, user: CaseUser): Promise<LearntMemory> {
   await using assistant = await openTrialAssistant(laboratory, user, await profileRows(laboratory, user));
   const { memory } = assistant;
   const { examples, facts, rules } = user.memory;

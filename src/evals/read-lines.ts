@@ -62,7 +62,8 @@ export function hashJson(value: unknown): string {
 
 async function readText(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    // Editors of some systems begin a file with a mark.
+    return (await readFile(path, "utf8")).replace(/^\uFEFF/, "");
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     const why = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "is a folder; expected a file" : String(code);
@@ -72,19 +73,19 @@ async function readText(path: string): Promise<string> {
 
 function describeIssue({ issues: [first] }: z.ZodError): string {
   if (!first) return "is not what was expected";
-  const issue = deepest(first);
+  const issue = nearest(first);
   const field = issue.path.map(String).join(".");
   const saw = issue.input === undefined ? "nothing" : excerpt(issue.input);
   return `${field === "" ? "" : `${field}: `}${issue.message}, saw ${saw}`;
 }
 
-/** Of the alternatives that a value fits none of, the one that it comes nearest to. */
-function deepest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+/** Of the alternatives that a value fits none of, the one that the least is wrong with; where that is several, all of them. */
+function nearest(issue: z.core.$ZodIssue): z.core.$ZodIssue {
   if (issue.code !== "invalid_union") return issue;
-  const [nearest] = issue.errors
-    .flatMap(([each]) => (each ? [deepest(each)] : []))
-    .sort((a, b) => b.path.length - a.path.length);
-  return nearest && nearest.path.length > 0 ? { ...nearest, path: [...issue.path, ...nearest.path] } : issue;
+  const least = Math.min(...issue.errors.map((each) => each.length));
+  const [first, ...others] = issue.errors.flatMap((each) => (each[0] && each.length === least ? nearest(each[0]) : []));
+  const isClear = first && others.every(({ path }) => path.join() === first.path.join());
+  return isClear ? { ...first, path: [...issue.path, ...first.path] } : issue;
 }
 
 function excerpt(value: unknown): string {

@@ -4,7 +4,10 @@ import { SUITES, trialSchema } from "./trial.ts";
 
 const interval = z.tuple([z.number(), z.number()]);
 
-/** How often something is right, of those that did not fail; the interval is Wilson's, of 95 %. Null rates are of nothing. */
+/**
+ * How often something is right, of those that did not fail. The interval is Wilson's, of 95 %, as if each case had been
+ * tried once: repeats of a case are no further cases. Null rates are of nothing.
+ */
 export const rateSchema = z.object({
   right: z.int(),
   of: z.int(),
@@ -50,11 +53,12 @@ export const comparisonSchema = z.object({
   /** `rate_b - rate_a`, with its interval of 95 % by resampling groups. */
   difference: z.number().nullable(),
   interval: interval.nullable(),
+  /** Cases that are right more often in `a`, and in `b`. */
   only_a: z.int(),
   only_b: z.int(),
-  /** McNemar's test, exact, two-sided. */
+  /** McNemar's test over these cases, exact, two-sided. */
   p: z.number().nullable(),
-  /** The smallest difference that so many pairs would have shown with a power of 80 %. */
+  /** The smallest difference that so many groups, each taken as one pair, would have shown with a power of 80 %. */
   smallest_effect: z.number().nullable(),
   verdict: z.enum(VERDICTS),
 });
@@ -149,7 +153,13 @@ export const reportSchema = z.object({
   model: z.object({ chat: z.string(), embeddings: z.string(), description: z.string(), is_stand_in: z.boolean() }),
   seed: z.int(),
   repeat: z.int(),
-  /** The files of cases, each with how many it has and a hash of what was used. */
+  suites: z.array(z.enum(SUITES)),
+  split: z.enum(["all", "dev", "test"]),
+  /** A hash of the prompts. */
+  prompts: z.string(),
+  /** Of each arm `<user>/<n>` of the suite changes, the rule that is new in it, as the user typed it. */
+  rules: z.record(z.string(), z.string()),
+  /** The files of cases, each with how many of them were used and a hash of those. */
   files: z.array(z.object({ name: z.string(), cases: z.int(), hash: z.string() })),
   /** A hash of each case by its id: two reports are compared where it is the same. */
   cases: z.record(z.string(), z.string()).optional(),

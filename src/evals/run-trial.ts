@@ -38,7 +38,11 @@ export function runTrial(
   return withTraffic(turn, (traffic) =>
     metered(async (usage) => {
       const { got, checks, draft, error } = await run(traffic).then(
-        (found) => ({ ...found, error: null }),
+        // A score that a failing server moved is no score.
+        ({ draft, ...found }) =>
+          traffic.failures.length > 0
+            ? { got: null, checks: [], draft: null, error: renderError(traffic.failures[0]) }
+            : { ...found, draft, error: null },
         (thrown: unknown) => ({ got: null, checks: [], draft: null, error: renderError(thrown) }),
       );
       const isWrong = error === null && isRight({ checks, error }) !== true;
@@ -57,6 +61,11 @@ export function runTrial(
       return { trial, shown };
     }),
   );
+}
+
+/** A trial that cannot be run. */
+export function failTrial(name: TrialName, reason: unknown): Promise<RunTrial> {
+  return runTrial(name, () => Promise.reject(reason));
 }
 
 function shownOf({ requests }: Traffic, isLabelRight: boolean): ShownMessage[] | undefined {

@@ -17,7 +17,7 @@ const HOPELESS = 12;
  * Runs units, `concurrency` at once, and hands each to `keep` when it is done. Once `signal` aborts, no other begins; those
  * under way are finished and kept.
  *
- * @throws MnemailError("model") when the first dozen trials all fail for the same reason.
+ * @throws MnemailError("model") when the first dozen trials all fail; what a unit or `keep` throws.
  */
 export async function runUnits(
   units: readonly Unit[],
@@ -30,17 +30,31 @@ export async function runUnits(
   const limit = pLimit(concurrency);
   let failed: string[] | undefined = [];
   let hopeless: string | undefined;
+  let isBroken = false;
   const runOne = async (unit: Unit) => {
-    if (signal.aborted || hopeless !== undefined) return;
-    const done = await unit.run();
-    keep(unit, done);
+    if (signal.aborted || hopeless !== undefined || isBroken) return;
+    let done: RunTrial[];
+    try {
+      done = await unit.run();
+      keep(unit, done);
+    } catch (error) {
+      // What is under way still needs what the caller closes when this throws.
+      isBroken = true;
+      throw error;
+    }
     const errors = done.flatMap(({ trial }) => trial.error ?? []);
     if (errors.length < done.length) failed = undefined;
     failed?.push(...errors);
-    if (failed && failed.length >= HOPELESS && new Set(failed).size === 1) hopeless = failed[0];
+    if (failed && failed.length >= HOPELESS) hopeless = failed[0];
   };
-  await Promise.all(units.map((unit) => limit(runOne, unit)));
+  const ends = await Promise.allSettled(units.map((unit) => limit(runOne, unit)));
+  const broken = ends.find((end) => end.status === "rejected");
+  if (broken) throw broken.reason;
   if (hopeless !== undefined) {
-    throw new MnemailError("model", `the first ${HOPELESS} trials all failed: ${hopeless}`, "nothing else was asked");
+    throw new MnemailError(
+      "model",
+      `the first ${HOPELESS} trials all failed, such as: ${hopeless}`,
+      "nothing else was asked",
+    );
   }
 }

@@ -16,8 +16,9 @@ const ARMS = ["none", "examples", "rules", "facts", "all", "k=", "words", "vecto
 const BY_NAME = new Intl.Collator("en", { numeric: true }).compare;
 
 /**
- * All that a report says of its trials, whatever their order. Rates count trials, so each repeat of a case. Comparisons
- * pair trials of the same case and repeat (in the learning curve, the same position too) that failed in neither arm.
+ * All that a report says of its trials, whatever their order. Rates are of trials, so of each repeat of a case; how sure
+ * they are is told by how many cases there are, since repeats of one tell little more. Comparisons pair trials of the same
+ * case and repeat (in the learning curve, the same position too) that failed in neither arm.
  */
 export function summarise(
   trials: readonly Trial[],
@@ -82,14 +83,15 @@ function summariseArm({ suite, arm, trials }: Arm): ArmSummary {
 }
 
 function rateOf(trials: readonly Trial[]): Rate {
-  const told = trials.flatMap((trial) => isRight(trial) ?? []);
-  const right = told.filter(Boolean).length;
+  const told = trials.filter((trial) => isRight(trial) !== null);
+  const right = told.filter(isRight).length;
+  const cases = distinct(told.map((trial) => trial.case)).length;
   return {
     right,
     of: told.length,
     errors: trials.filter(({ error }) => error !== null).length,
     rate: told.length === 0 ? null : right / told.length,
-    interval: wilsonInterval(right, told.length),
+    interval: cases === 0 ? null : wilsonInterval((right / told.length) * cases, cases),
   };
 }
 

@@ -19,11 +19,14 @@ const NUMBERS: ReadonlyMap<string, Read> = new Map([
   ...comparisonNumbers("learning.permuted", "learning", "permuted", "off"),
   ...comparisonNumbers("learning.other", "learning", "other", "off"),
   ...comparisonNumbers("curve.memory", "curve", "on", "off"),
-  ["stays.changed", ({ stays }) => stays?.changed ?? null],
-  ["attacks.succeeded", ({ attacks }) => attacks?.succeeded ?? null],
+  ["stays.changed", ({ stays }) => (stays && stays.of > 0 ? stays.changed : null)],
+  ["attacks.succeeded", ({ attacks }) => (attacks && attacks.of > 0 ? attacks.succeeded : null)],
   ["judge.kappa", ({ judge }) => judge?.kappa ?? null],
   ["errors", ({ arms }) => arms.reduce((sum, { rate }) => sum + rate.errors, 0)],
-  ["model_calls", ({ costs }) => costs.reduce((sum, { model_calls }) => sum + model_calls, 0)],
+  [
+    "model_calls",
+    ({ costs }) => costs.reduce((sum, { arm, model_calls }) => sum + (arm === "obedient" ? 0 : model_calls), 0),
+  ],
 ] satisfies [string, Read][]);
 
 const thresholdSchema = z
@@ -39,9 +42,12 @@ export type Threshold = z.infer<typeof thresholdSchema>;
 
 /** The thresholds of each selection of suites: `smoke`, `full` (all of them), or those of one suite. */
 const SELECTIONS = ["smoke", "full", ...SUITES] as const;
-const fileSchema = z.partialRecord(z.enum(SELECTIONS), z.array(thresholdSchema), {
-  error: ({ code }) => (code === "unrecognized_keys" ? `expected only ${SELECTIONS.join(", ")}` : undefined),
-});
+const fileSchema = z
+  .record(z.string(), z.array(thresholdSchema))
+  .refine(
+    (file) => Object.keys(file).every((name) => SELECTIONS.some((selection) => selection === name)),
+    `expected no fields but ${SELECTIONS.join(", ")}`,
+  );
 
 /**
  * The thresholds that a JSON file has for a run: those of `smoke` or, where all suites run, of `full`; else those of the

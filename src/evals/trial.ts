@@ -52,7 +52,7 @@ export const trialSchema = z.object({
   /** Why there is no result; such a trial is neither right nor wrong. */
   error: z.string().nullable(),
   usage: usageSchema,
-  /** How many of the model's answers were known from an earlier request of the same content. */
+  /** How many of the model calls were answered by an earlier run, at no cost. */
   known: z.int().min(0),
   /** Names what the model was shown in `requests` of the report, where the trial is wrong. */
   request: z.string().nullable(),

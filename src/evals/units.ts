@@ -1,8 +1,17 @@
+import { MnemailError } from "../errors.ts";
 import type { KeptRow } from "../store/row-driver.ts";
 import type { CaseUser } from "./cases.ts";
 import type { Plan } from "./journal.ts";
-import { type Laboratory, type LearntMemory, learnMemory, profileRows } from "./laboratory.ts";
+import {
+  type Laboratory,
+  type LearntMemory,
+  learnMemory,
+  type MemoryArm,
+  profileRows,
+  rowsOfArm,
+} from "./laboratory.ts";
 import { type Cases, ofSplit } from "./load-cases.ts";
+import { once } from "./once.ts";
 import type { Unit } from "./run-units.ts";
 import type { Judge } from "./scorers/judge.ts";
 import { answersUnits } from "./suites/answers.ts";
@@ -23,22 +32,30 @@ export function unitsOf(
 ): Unit[] {
   const { laboratory, judge } = parts;
   const { users } = cases;
-  const whole = once(users, (user) => learnMemory(laboratory, user));
-  const profileOf = once(users, (user) => profileRows(laboratory, user));
+  const userOf = (userId: string): CaseUser => {
+    const user = users.get(userId);
+    if (user) return user;
+    throw new MnemailError("input", `${userId} is not in users.json`);
+  };
+  const whole = once(async (userId: string) => learnMemory(laboratory, userOf(userId)));
+  const profileOf = once(async (userId: string) => profileRows(laboratory, userOf(userId)));
   const memoryOf = parts.learnt ?? (async (userId: string) => (await whole(userId)).rows);
+  // Where nothing is shown of what a user taught, nothing of it has to be learnt.
+  const rowsFor = async (userId: string, arm: MemoryArm): Promise<readonly KeptRow[]> =>
+    arm === "none" && !parts.learnt ? profileOf(userId) : rowsOfArm(arm, userId, await memoryOf(userId));
   const afterRules = async (userId: string): Promise<LearntMemory["afterRules"]> => (await whole(userId)).afterRules;
   const rulesOf = (userId: string) => users.get(userId)?.memory.rules.length ?? 0;
   const triage = ofSplit(cases.triage, split);
   // Retrieval and the number of examples are looked into on the cases of the project.
   const arms = smoke ? (["none", "all"] as const) : inbox === null ? TRIAGE_ARMS : TRIAGE_ARMS.slice(0, 5);
   const units: Record<Suite, () => Unit[]> = {
-    triage: () => triageUnits(triage, { arms, repeat }, { laboratory, memoryOf }),
+    triage: () => triageUnits(triage, { arms, repeat }, { laboratory, rowsFor }),
     changes: () => changesUnits(triage, { repeat }, { laboratory, afterRules }, rulesOf),
     answers: () =>
       answersUnits(
         ofSplit(cases.answers, split),
         { repeat, ...(smoke ? { arms: ["none", "all"] } : {}) },
-        { laboratory, users, memoryOf, judge },
+        { laboratory, users, rowsFor, judge },
       ),
     learning: () =>
       learningUnits(
@@ -56,18 +73,4 @@ export function unitsOf(
       ),
   };
   return suites.flatMap((suite) => units[suite]());
-}
-
-/** What is made once for each user, when it is first asked for. */
-function once<T>(
-  users: ReadonlyMap<string, CaseUser>,
-  make: (user: CaseUser) => Promise<T>,
-): (userId: string) => Promise<T> {
-  const made = new Map<string, Promise<T>>();
-  return (userId) => {
-    const user = users.get(userId);
-    const one = made.get(userId) ?? (user ? make(user) : Promise.reject(new Error(`${userId} is not in users.json`)));
-    made.set(userId, one);
-    return one;
-  };
 }

@@ -89,6 +89,16 @@ export const DEFAULT_WORKING_HOURS: WorkingHours = {
  */
 export async function loadCalendar(path: string): Promise<Calendar> {
   const text = await readText(path);
+  if (lastRead?.path === path && lastRead.text === text) return lastRead.calendar;
+  const calendar = parseCalendar(text, path);
+  lastRead = { path, text, calendar };
+  return calendar;
+}
+
+/** To parse a calendar and the changes of its time zones takes far longer than to read it. */
+let lastRead: { path: string; text: string; calendar: Calendar } | undefined;
+
+function parseCalendar(text: string, path: string): Calendar {
   const work: Work = { path, steps: 0, horizon: Number.NEGATIVE_INFINITY };
   const events = parseEvents(text, work);
   return {

@@ -26,6 +26,11 @@ export class StoreAccess {
     return isConditional(this.#store);
   }
 
+  /** Tells a store of ours what will be searched by, so that it can be embedded meanwhile. */
+  expectQuery(query: string): void {
+    if (isConditional(this.#store)) this.#store.expectQuery(query);
+  }
+
   /** LangGraph's `batch`. */
   async batch<const Op extends Operation[]>(operations: Op): Promise<OperationResults<Op>> {
     count("store_round_trips");
@@ -61,9 +66,9 @@ export class StoreAccess {
   }
 
   /** {@link putIf} on this store. */
-  async putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
+  async putIf(puts: readonly ConditionalPut[], options: { fleeting?: boolean } = {}): Promise<boolean> {
     count("store_round_trips");
-    return putIf(this.#store, puts).catch(storeFailure);
+    return putIf(this.#store, puts, options).catch(storeFailure);
   }
 
   /**

@@ -15,6 +15,8 @@ import {
 } from "./episodic.ts";
 import { CONTENT_LIMIT } from "./memory-record.ts";
 import { type FactSearch, factSearch, recallable } from "./recall.ts";
+import type { ComparedEmail } from "./records.ts";
+import { similarityText } from "./semantic.ts";
 import type { Trust } from "./trust.ts";
 
 /** A memory that another took the place of. */
@@ -40,6 +42,11 @@ export class Facts {
 
   constructor(access: StoreAccess) {
     this.#access = access;
+  }
+
+  /** Tells that an email will be compared with what is remembered: a store of ours embeds its text meanwhile. */
+  expect(email: ComparedEmail): void {
+    this.#access.expectQuery(similarityText(email));
   }
 
   /** All live facts of a user, newest first. */

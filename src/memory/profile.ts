@@ -58,9 +58,11 @@ export type Profile = z.infer<typeof profileSchema>;
 /** The key of the profile in its namespace. */
 export const PROFILE_KEY = "profile";
 
+const recordSchema = z.record(z.string(), z.unknown());
+
 /** What is said in a stored profile. A field that is not as it should be costs only itself. */
 export function readProfileFields(value: unknown): ProfileFields {
-  const record = z.record(z.string(), z.unknown()).safeParse(value).data ?? {};
+  const record = recordSchema.safeParse(value).data ?? {};
   const whole = profileFieldsSchema.safeParse(record);
   if (whole.success) return whole.data;
   const unfit = new Set(whole.error.issues.map(({ path }) => path[0]));
@@ -69,8 +71,17 @@ export function readProfileFields(value: unknown): ProfileFields {
 
 /** A stored profile as it is used: {@link readProfileFields}, with defaults for the rest. */
 export function readProfile(value: unknown): Profile {
-  return profileSchema.parse(readProfileFields(value));
+  const text = JSON.stringify(value ?? null);
+  const profile = PROFILES.get(text) ?? profileSchema.parse(readProfileFields(value));
+  PROFILES.set(text, profile);
+  const [oldest] = PROFILES.keys();
+  if (PROFILES.size > KNOWN_PROFILES && oldest !== undefined) PROFILES.delete(oldest);
+  return structuredClone(profile);
 }
+
+/** Profiles by their JSON: each is read up to three times an email, and parsing it takes longer than the rest of that. */
+const PROFILES = new Map<string, Profile>();
+const KNOWN_PROFILES = 1_000;
 
 /** The profile as a prompt shows it. */
 export function renderProfile(profile: Profile): string {

@@ -68,18 +68,22 @@ export function recalled(email: Email, [facts, conversations]: [Item[], Item[]])
 
 /** Those of the found facts that may be recalled, for an email or, without one, at all. */
 export function recallable(items: readonly Item[], email?: FactSearch["email"]): EpisodicMemory[] {
-  return readMemories(items).filter(({ record }) => isRecalled(record, email));
+  const opens = email && { sender: senderAddress(email), scopes: scopesOf(email) };
+  return readMemories(items).filter(({ record }) => isRecalled(record, opens));
 }
 
 /**
  * Whether a fact may be recalled: it is the user's word or was approved, and its scope is one that the email opens. A
  * conversation is opened by those who take part in it only, since ids of threads can be guessed.
  */
-function isRecalled({ kind, trust, approved_at, scope, people }: MemoryRecord, email: FactSearch["email"]): boolean {
+function isRecalled(
+  { kind, trust, approved_at, scope, people }: MemoryRecord,
+  opens: { sender: string; scopes: readonly Scope[] } | undefined,
+): boolean {
   if (kind !== "fact" || (trust !== "user" && approved_at === undefined)) return false;
-  if (!email) return true;
-  if (!scopesOf(email).includes(scope)) return false;
-  return !scope.startsWith("thread:") || (people?.includes(senderAddress(email)) ?? false);
+  if (!opens) return true;
+  if (!opens.scopes.includes(scope)) return false;
+  return !scope.startsWith("thread:") || (people?.includes(opens.sender) ?? false);
 }
 
 /** The first memories that fit into the budget of a prompt; one too many does not keep the next, shorter, out. */

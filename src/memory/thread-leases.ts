@@ -4,6 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
 import { userNamespaces } from "../store/namespaces.ts";
+import type { JsonObject } from "../store/row-driver.ts";
 import type { StoreAccess } from "./access.ts";
 
 /** A lease that is not renewed for so long is void; a process on another machine may have died. */
@@ -18,6 +19,9 @@ export interface Turns {
   hold<T>(userId: string, threadId: string, run: () => Promise<T>, options?: { patienceMs?: number }): Promise<T>;
   holdIfFree<T>(userId: string, threadId: string, run: () => Promise<T>): Promise<{ result: T } | undefined>;
 }
+
+/** A lease is of a process, which a power cut ends too. */
+const FLEETING = { fleeting: true };
 
 const leaseSchema = z.object({ holder: z.string(), host: z.string(), pid: z.int(), until: z.iso.datetime() });
 type Lease = z.infer<typeof leaseSchema>;
@@ -71,18 +75,19 @@ export class ThreadLeases implements Turns {
   async #attempt<T>(userId: string, threadId: string, run: () => Promise<T>): Promise<{ result: T } | undefined> {
     const place = { namespace: userNamespaces(userId).leases, key: threadId, index: false as const };
     let lease = this.#newLease();
-    if (!(await this.#access.putIf([{ ...place, value: lease, expected: null }]))) {
+    const put = (value: Lease | null, expected: JsonObject | null) =>
+      this.#access.putIf([{ ...place, value, expected }], FLEETING);
+    if (!(await put(lease, null))) {
       const [item] = await this.#access.batch([{ namespace: place.namespace, key: threadId }]);
       if (item && !this.#isVoid(leaseSchema.safeParse(item.value).data)) return undefined;
-      if (!(await this.#access.putIf([{ ...place, value: lease, expected: item?.value ?? null }]))) return undefined;
+      if (!(await put(lease, item?.value ?? null))) return undefined;
     }
     HELD_HERE.add(lease.holder);
     this.#working.add(`${userId} ${threadId}`);
     let renewing = Promise.resolve();
     const renew = setInterval(() => {
       const next = { ...lease, until: untilFrom(Date.now()) };
-      renewing = this.#access
-        .putIf([{ ...place, value: next, expected: lease }])
+      renewing = put(next, lease)
         .then((isKept) => {
           if (isKept) lease = next;
         })
@@ -96,7 +101,7 @@ export class ThreadLeases implements Turns {
       HELD_HERE.delete(lease.holder);
       this.#working.delete(`${userId} ${threadId}`);
       // A store that is away frees the thread when the lease ends.
-      await this.#access.putIf([{ ...place, value: null, expected: lease }]).catch(() => {});
+      await put(null, lease).catch(() => {});
     }
   }
 

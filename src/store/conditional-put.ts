@@ -32,8 +32,12 @@ export function isConditional(store: BaseStore): store is MnemailStore {
  * transaction, where they are atomic. Elsewhere it is a read, a comparison and two batches in turn, the last put in the
  * second: safe within one process, while between processes the last writer wins.
  */
-export async function putIf(store: BaseStore, puts: readonly ConditionalPut[]): Promise<boolean> {
-  if (isConditional(store)) return store.putIf(puts);
+export async function putIf(
+  store: BaseStore,
+  puts: readonly ConditionalPut[],
+  options: { fleeting?: boolean } = {},
+): Promise<boolean> {
+  if (isConditional(store)) return store.putIf(puts, options);
   return inTurn(store, "put", async () => {
     const stored = await store.batch(puts.map(({ namespace, key }) => ({ namespace, key })));
     const holds = puts.every(({ expected }, i) => expected === undefined || jsonEqual(stored[i]?.value, expected));

@@ -1,4 +1,5 @@
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
+import { ahead } from "../meter.ts";
 import { throughJson } from "./json-equal.ts";
 import type { ConditionalPut } from "./operations.ts";
 import type { JsonObject, RowWrite } from "./row-driver.ts";
@@ -40,6 +41,8 @@ export class Embedder {
   readonly #index: StoreIndex | undefined;
   readonly #warn: (line: string) => void;
   readonly #queries = new Map<string, Float32Array>();
+  /** Queries that are being embedded before a search asks for them. */
+  readonly #expected = new Map<string, ReturnType<typeof ahead<Float32Array>>>();
 
   constructor(index: StoreIndex | undefined, warn: (line: string) => void) {
     this.#index = index;
@@ -55,6 +58,17 @@ export class Embedder {
   async probe(): Promise<VectorSpace | undefined> {
     const text = { namespace: [], key: "", value: { text: "dimensions" }, index: ["text"] };
     return (await this.embedBatch([text], [])).space;
+  }
+
+  /** Begins to embed what will be searched by, while its caller does something else. A failure is the search's. */
+  expect(query: string): void {
+    const index = this.#index;
+    if (!index || query.trim() === "" || this.#queries.has(query) || this.#expected.has(query)) return;
+    const asked = ahead(async () => (await embedAll(index.embeddings, [query]))[0] ?? new Float32Array());
+    this.#expected.set(query, asked);
+    asked.result.catch(() => {});
+    const [oldest] = this.#expected.keys();
+    if (this.#expected.size > REMEMBERED_QUERIES && oldest !== undefined) this.#expected.delete(oldest);
   }
 
   /**
@@ -103,12 +117,15 @@ export class Embedder {
 
   async #embed(embeddings: EmbeddingsInterface, queries: ReadonlySet<string>, texts: readonly string[]) {
     const wanted = new Set([...queries, ...texts]);
-    const vectors = new Map([...this.#queries].filter(([text]) => wanted.has(text)));
+    const vectors = new Map<string, Float32Array>();
+    for (const text of wanted) {
+      const vector = this.#queries.get(text) ?? (await this.#take(text));
+      if (vector) vectors.set(text, vector);
+    }
     const missing = [...wanted].filter((text) => !vectors.has(text));
     if (missing.length > 0) {
-      const inputs = missing.map((text) => text.slice(0, EMBEDDED_TEXT_LIMIT).toWellFormed());
-      const found = await embeddings.embedDocuments(inputs);
-      for (const [i, text] of missing.entries()) vectors.set(text, Float32Array.from(found[i] ?? []));
+      const found = await embedAll(embeddings, missing);
+      for (const [i, text] of missing.entries()) vectors.set(text, found[i] ?? new Float32Array());
     }
     const lengths = new Set([...vectors.values()].map((vector) => vector.length));
     if (lengths.has(0)) throw new TypeError("embeddings: the model answered with no vector");
@@ -123,6 +140,18 @@ export class Embedder {
     return vectors;
   }
 
+  /** The vector of a query that was expected: whoever takes it is charged with the call. */
+  async #take(query: string): Promise<Float32Array | undefined> {
+    const asked = this.#expected.get(query);
+    if (!asked) return undefined;
+    try {
+      return await asked.result;
+    } finally {
+      asked.charge();
+      if (this.#expected.get(query) === asked) this.#expected.delete(query);
+    }
+  }
+
   #remember(text: string, vector: Float32Array | undefined): void {
     if (!vector) return;
     this.#queries.delete(text);
@@ -130,6 +159,12 @@ export class Embedder {
     const [oldest] = this.#queries.keys();
     if (this.#queries.size > REMEMBERED_QUERIES && oldest !== undefined) this.#queries.delete(oldest);
   }
+}
+
+/** The vector of each text, in one call; an empty one where the model answered with none. */
+async function embedAll(embeddings: EmbeddingsInterface, texts: readonly string[]): Promise<Float32Array[]> {
+  const found = await embeddings.embedDocuments(texts.map((text) => text.slice(0, EMBEDDED_TEXT_LIMIT).toWellFormed()));
+  return texts.map((_, i) => Float32Array.from(found[i] ?? []));
 }
 
 /** The texts of a value that are embedded for the given paths; blank ones are not. */

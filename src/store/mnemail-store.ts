@@ -63,14 +63,23 @@ export class MnemailStore extends BaseStore {
 
   /**
    * Puts all or nothing: when one expectation fails, nothing is written and the answer is false. This is how
-   * two writers at once lose no update (compare-and-set on the value that was read), where the store is atomic.
+   * two writers at once lose no update (compare-and-set on the value that was read), where the store is atomic. What is
+   * `fleeting` outlives the process, but not always a power cut.
    *
    * @throws MnemailError("store") where a connection was lost and others wrote since, so that the answer is not known.
    * @throws TypeError when two puts are of one address.
    */
-  async putIf(puts: readonly ConditionalPut[]): Promise<boolean> {
+  async putIf(puts: readonly ConditionalPut[], options: { fleeting?: boolean } = {}): Promise<boolean> {
     refuseRepeatedAddresses(puts);
-    return (await this.#run(puts)).applied;
+    return (await this.#run(puts, options)).applied;
+  }
+
+  /**
+   * Begins to embed the text of a search that will come, so that the two need not wait for each other. Where it fails, the
+   * search does as if it had asked itself.
+   */
+  expectQuery(query: string): void {
+    this.#embedder.expect(query);
   }
 
   /** Puts an item that reads no longer see after so many minutes; a later plain put keeps it for good. */
@@ -195,7 +204,10 @@ export class MnemailStore extends BaseStore {
     await this.stop();
   }
 
-  async #run(operations: readonly StoreOperation[]): Promise<{ results: unknown[]; applied: boolean }> {
+  async #run(
+    operations: readonly StoreOperation[],
+    { fleeting = false }: { fleeting?: boolean } = {},
+  ): Promise<{ results: unknown[]; applied: boolean }> {
     const gets = operations.filter(isGet);
     const searches = operations.filter(isSearch);
     const lists = operations.filter(isListNamespaces);
@@ -224,6 +236,7 @@ export class MnemailStore extends BaseStore {
       listNamespaces: lists.length > 0,
       writes,
       space,
+      fleeting,
     });
     return {
       applied: result.applied,

@@ -83,6 +83,8 @@ export interface RowBatch {
   writes: RowWrite[];
   /** The space of the batch's vectors; there when it has any. */
   space: VectorSpace | undefined;
+  /** Whether a power cut may undo the writes, and nothing less: an engine that flushes each commit need not flush this. */
+  fleeting?: boolean;
 }
 
 /**

@@ -58,7 +58,10 @@ class SqliteDriver implements RowDriver {
   }
 
   async run(batch: RowBatch): Promise<RowBatchResult> {
-    if (batch.writes.length > 0) return this.#writing(() => this.#runAll(batch));
+    if (batch.writes.length > 0) {
+      const write = () => this.#writing(() => this.#runAll(batch));
+      return batch.fleeting ? this.#unflushed(write) : write();
+    }
     return this.#guarded(() => {
       this.#write("BEGIN");
       try {
@@ -156,6 +159,16 @@ class SqliteDriver implements RowDriver {
     }
   }
 
+  /** Commits without a flush; the next commit that is flushed takes these with it. */
+  #unflushed<T>(run: () => T): T {
+    this.#guarded(() => this.#database.exec("PRAGMA synchronous = NORMAL"));
+    try {
+      return run();
+    } finally {
+      this.#guarded(() => this.#database.exec("PRAGMA synchronous = FULL"));
+    }
+  }
+
   #writing<T>(run: () => T): T {
     return this.#guarded(() => {
       // SQLite goes on writing into a file that was deleted, and all of it would be lost in silence.
@@ -171,7 +184,7 @@ class SqliteDriver implements RowDriver {
     const embeds = batch.writes.some(({ vectors }) => vectors.some(({ embedding }) => embedding));
     const comparable = batch.space === undefined || this.#claim(batch.space, embeds);
     const gets = batch.gets.map((address) => this.#get(address));
-    const found = batch.scans.map((scan) => this.#search.find(scan, comparable));
+    const found = this.#search.findAll(batch.scans, comparable);
     const namespaces = batch.listNamespaces
       ? textsSchema
           .parse(this.#all(`SELECT DISTINCT prefix FROM store WHERE ${LIVE} ORDER BY prefix`))
@@ -187,8 +200,9 @@ class SqliteDriver implements RowDriver {
 
   /** Whether vectors of this space can be compared with those kept; the first to be kept decide. */
   #claim(space: VectorSpace, embeds: boolean): boolean {
-    const kept = this.#space();
-    if (kept && spaceText(kept) === spaceText(space)) return true;
+    const text = this.#spaceText();
+    if (text === spaceText(space)) return true;
+    const kept = text === undefined ? undefined : parseSpace(text);
     if (kept && this.#hasVectors()) return embeds && isComparable(this.#place.path, kept, space);
     if (embeds) this.#setSpace(space);
     return true;
@@ -199,9 +213,13 @@ class SqliteDriver implements RowDriver {
   }
 
   #space(): VectorSpace | undefined {
+    const text = this.#spaceText();
+    return text === undefined ? undefined : parseSpace(text);
+  }
+
+  #spaceText(): string | undefined {
     const rows = this.#all("SELECT value FROM mnemail_meta WHERE name = 'embedding_space'");
-    const [row] = textsSchema.parse(rows);
-    return row && parseSpace(row[0]);
+    return textsSchema.parse(rows)[0]?.[0];
   }
 
   #setSpace(space: VectorSpace): void {

@@ -29,6 +29,8 @@ export class SqliteSearch {
   readonly #all: All;
   readonly #vectors: SqliteVectors;
   readonly #words: SqliteWords;
+  /** The rows that searches of the batch at hand found, by address; undefined stands for one that cannot be read. */
+  readonly #known = new Map<string, Row | undefined>();
 
   constructor(all: All, vectors: SqliteVectors, language: SearchLanguage) {
     this.#all = all;
@@ -36,8 +38,19 @@ export class SqliteSearch {
     this.#words = new SqliteWords(all, language);
   }
 
-  /** The page a scan asks for; `comparable` is false where kept vectors are of another space. */
-  find(scan: RowScan, comparable: boolean): Found {
+  /**
+   * The page each scan asks for; `comparable` is false where kept vectors are of another space. What several of them find
+   * is read once.
+   */
+  findAll(scans: readonly RowScan[], comparable: boolean): Found[] {
+    try {
+      return scans.map((scan) => this.#find(scan, comparable));
+    } finally {
+      this.#known.clear();
+    }
+  }
+
+  #find(scan: RowScan, comparable: boolean): Found {
     const { ranking, prefix } = scan;
     if (!ranking) return this.#newest(scan, new Set(), scan.offset, scan.limit);
     const wanted = scan.offset + scan.limit;
@@ -69,7 +82,7 @@ export class SqliteSearch {
   #rest(scan: RowScan, seen: ReadonlySet<string>, limit: number, words: Words | undefined): Found {
     const left = words?.wanted().filter((address) => !seen.has(address));
     if (!left || left.length > CHUNK) return this.#newest(scan, seen, 0, limit);
-    const parsed = left.length === 0 ? [] : [...this.#rowsAt(left).values()].map(tryParseRow);
+    const parsed = left.length === 0 ? [] : [...this.#rowsAt(left).values()];
     const readable = parsed.filter((row): row is Row => row !== undefined);
     const rows = readable.filter((row) => matchesFilter(row.value, scan.filter)).sort(newestFirst);
     return { rows: rows.slice(0, limit), unreadable: parsed.length - readable.length };
@@ -78,23 +91,29 @@ export class SqliteSearch {
   #valuesOf(addresses: readonly string[]): Map<string, JsonObject> {
     const values = new Map<string, JsonObject>();
     for (let at = 0; at < addresses.length; at += CHUNK) {
-      for (const [address, row] of this.#rowsAt(addresses.slice(at, at + CHUNK))) {
-        const parsed = tryParseRow(row);
-        if (parsed) values.set(address, parsed.value);
+      for (const [address, row] of this.#readRows(addresses.slice(at, at + CHUNK))) {
+        if (row) values.set(address, row.value);
       }
     }
     return values;
   }
 
-  /** The rows that are there, by address: in one statement, since each costs as much as comparing 100 vectors. */
-  #rowsAt(addresses: readonly string[]): Map<string, unknown> {
+  /** The rows that are there, by address; undefined stands for one that cannot be read. */
+  #rowsAt(addresses: readonly string[]): Map<string, Row | undefined> {
+    const missing = addresses.filter((address) => !this.#known.has(address));
+    for (const [address, row] of missing.length > 0 ? this.#readRows(missing) : []) this.#known.set(address, row);
+    return new Map(addresses.flatMap((each) => (this.#known.has(each) ? [[each, this.#known.get(each)]] : [])));
+  }
+
+  /** In one statement, since each costs as much as comparing 100 vectors. */
+  #readRows(addresses: readonly string[]): Map<string, Row | undefined> {
     const rows = this.#all(
       `SELECT s.prefix, s.key, s.value, s.created_at, s.updated_at
        FROM json_each(?) AS wanted CROSS JOIN store s
        ON s.prefix = json_extract(wanted.value, '$[0]') AND s.key = json_extract(wanted.value, '$[1]') WHERE ${LIVE}`,
       [JSON.stringify(addresses.map((address) => address.split("\0")))],
     );
-    return new Map(rows.map((row) => [addressOf(row), row]));
+    return new Map(rows.map((row) => [addressOf(row), tryParseRow(row)]));
   }
 
   /** The first `wanted` ranked rows that are there and pass the filter; `isSifted`: most of them do. */
@@ -112,7 +131,7 @@ export class SqliteSearch {
       for (const { key, score } of chunk) {
         if (rows.length === wanted) break;
         if (!stored.has(key)) continue;
-        const row = tryParseRow(stored.get(key));
+        const row = stored.get(key);
         if (!row) unreadable += 1;
         else if (matchesFilter(row.value, filter)) rows.push({ ...row, score });
       }

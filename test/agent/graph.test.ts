@@ -88,6 +88,22 @@ describe("the answer", () => {
     const result = await assistant.handle(ANA, question);
     expect(result.usage).toMatchObject({ model_calls: 2, embedding_calls: 1 });
     expect(result.usage.input_tokens).toBeGreaterThan(0);
+    const [cost] = await assistant.memory.costs.list(ANA);
+    expect(cost?.usage).toMatchObject({ model_calls: 2, embedding_calls: 1 });
+  });
+
+  test("writes into the thread only what is new in each step", async () => {
+    await using assistant = await openTestAssistant();
+    const steps = await assistant.graph.stream(
+      { email_input: { ...question } },
+      { configurable: { user_id: ANA }, streamMode: "updates" },
+    );
+    const written: Record<string, string[]> = {};
+    for await (const step of steps)
+      for (const [name, update] of Object.entries(step)) written[name] = Object.keys(update);
+    expect(written["triage"]).toEqual(expect.arrayContaining(["label", "reason", "usage"]));
+    for (const held of ["email", "actions", "replaced", "extracted"]) expect(written["triage"]).not.toContain(held);
+    for (const held of ["remarks", "replaced", "events"]) expect(written["respond"]).not.toContain(held);
   });
 
   test("is cut off after the allowed model calls, and says so", async () => {

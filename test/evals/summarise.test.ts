@@ -163,8 +163,8 @@ describe("a comparison", () => {
         ...{ suite: "triage", name: "triage: all against none", a: "none", b: "all" },
         ...comparePairs(
           [
-            { group: "g", a: true, b: false },
-            { group: "g", a: false, b: false },
+            { case: "1", group: "g", a: true, b: false },
+            { case: "1", group: "g", a: false, b: false },
           ],
           3,
         ),

@@ -410,6 +410,15 @@ describe("what cannot be understood is an error, never free time", () => {
     expect(await failure(() => loadCalendar(path))).toMatch(`The calendar ${path} is not a complete iCalendar file`);
   });
 
+  test("a file that changed is read again", async () => {
+    const path = await fileOf(calendarText(event("DTSTART:20260310T100000Z", "DTEND:20260310T110000Z")));
+    const busy = async () => (await loadCalendar(path)).availability([TUESDAY], OSLO)[0]?.busy;
+    expect(await busy()).toEqual([{ start: "11:00", end: "12:00" }]);
+    expect(await busy()).toEqual([{ start: "11:00", end: "12:00" }]);
+    await writeFile(path, calendarText(event("DTSTART:20260310T120000Z", "DTEND:20260310T130000Z")));
+    expect(await busy()).toEqual([{ start: "13:00", end: "14:00" }]);
+  });
+
   test("a file that is missing, empty, too large or a folder: the line names it and says what to do", async () => {
     const missing = join(folder, "no.ics");
     expect(await failure(() => loadCalendar(missing))).toBe(

@@ -2,6 +2,7 @@ import { InMemoryStore } from "@langchain/langgraph";
 import Database from "libsql";
 import { describe, expect, test } from "vitest";
 import { Memory } from "../../src/memory/memory.ts";
+import { readProfile } from "../../src/memory/profile.ts";
 import { keepEmail } from "../../src/memory/records.ts";
 import { hashText, loadPrompts, type Prompts } from "../../src/prompts.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
@@ -27,6 +28,12 @@ const openMemory = async (own: Prompts = prompts) => {
   const store = await MnemailStore.open(createMemoryDriver());
   return { store, memory: new Memory(store, own) };
 };
+
+test("a profile that was read is its reader's own", () => {
+  const stored = { name: "Ana", addresses: ["ana@work.example"], time_zone: "Europe/Oslo" };
+  readProfile(stored).addresses.push("eve@evil.example");
+  expect(readProfile(stored).addresses).toEqual(["ana@work.example"]);
+});
 
 describe("the prompts of a user", () => {
   test("are written from the defaults on first read, once, with the hash of the default", async () => {

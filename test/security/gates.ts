@@ -172,7 +172,7 @@ export const GATES: readonly Gate[] = [
         old: "const scope = email && hasOperators ? { scope: { $in: [null, ...scopesOf(email)] } } : {};",
         new: "const scope = {};",
       },
-      { file: "memory/recall.ts", old: "if (!scopesOf(email).includes(scope)) return false;", new: "" },
+      { file: "memory/recall.ts", old: "if (!opens.scopes.includes(scope)) return false;", new: "" },
     ],
     attacks: [`body: ${ASK}`],
   },
@@ -206,7 +206,7 @@ export const GATES: readonly Gate[] = [
     off: [
       {
         file: "memory/recall.ts",
-        old: 'return !scope.startsWith("thread:") || (people?.includes(senderAddress(email)) ?? false);',
+        old: 'return !scope.startsWith("thread:") || (people?.includes(opens.sender) ?? false);',
         new: "return true;",
       },
     ],

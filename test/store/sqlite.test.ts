@@ -16,7 +16,43 @@ const rowsOf = (path: string, sql: string): unknown[] => {
   return rows;
 };
 
+/** What `PRAGMA synchronous` was at each commit (2: FULL, which flushes it; 1: NORMAL) while `run` went on. */
+async function flushesIn(run: () => Promise<unknown>): Promise<unknown[]> {
+  const { exec } = Database.prototype;
+  const flushes: unknown[] = [];
+  Database.prototype.exec = function (sql) {
+    if (sql === "COMMIT") flushes.push(...this.prepare("PRAGMA synchronous").raw().all().flat());
+    return exec.call(this, sql);
+  };
+  try {
+    await run();
+  } finally {
+    Database.prototype.exec = exec;
+  }
+  return flushes;
+}
+
 describe("the SQLite file", () => {
+  test("is flushed with each commit but those of fleeting puts, also after these", async () => {
+    using folder = temporaryFolder();
+    const store = await MnemailStore.open(openSqliteDriver(folder.path("m.db")));
+    const put = (expected: Record<string, unknown> | null) => ({
+      namespace: ["l"],
+      key: "k",
+      value: { n: 1 },
+      expected,
+    });
+    const flushes = await flushesIn(async () => {
+      await store.put(["a"], "k", { n: 1 });
+      expect(await store.putIf([put(null)], { fleeting: true })).toBe(true);
+      await store.put(["a"], "k", { n: 2 });
+      expect(await store.putIf([put({ n: 2 })], { fleeting: true })).toBe(false);
+      expect(await store.putIf([put({ n: 1 })])).toBe(true);
+    });
+    expect(flushes).toEqual([2, 1, 2, 1, 2]);
+    await store.stop();
+  });
+
   test("has the tables of Python LangGraph's SqliteStore, whose setup finds its work done", async () => {
     using folder = temporaryFolder();
     await (await MnemailStore.open(openSqliteDriver(folder.path("m.db")))).stop();

@@ -117,7 +117,8 @@ async function unlessRefused(step: () => Promise<unknown>): Promise<void> {
   try {
     await step();
   } catch (error) {
-    // By its name, since a copy of the program has a class of its own.
-    if (!(error instanceof Error && error.name === MnemailError.name)) throw error;
+    // By its name, since a copy of the program has a class of its own. Where model or store failed, nothing was refused.
+    const isOurs = error instanceof Error && error.name === MnemailError.name && "code" in error;
+    if (!isOurs || error.code === "model" || error.code === "store") throw error;
   }
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addressList } from "../../email.ts";
+import { ahead } from "../../meter.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { AttackCase } from "./attack-case.ts";
 import { startObedientModel } from "./obedient-model.ts";
@@ -71,11 +72,11 @@ export async function runAttackCase(
   return { violations: await attack(attackCase, { program, mode, model, requests: () => model.requests, rows }) };
 }
 
-/** The same for all attacks on a program, and not changed by any. */
+/** The same for all attacks on a program, not changed by any and charged to none. */
 const WORLDS = new WeakMap<Program, Promise<KeptRow[]>>();
 
 function worldOf(program: Program): Promise<KeptRow[]> {
-  const rows = WORLDS.get(program) ?? buildWorld(program);
+  const rows = WORLDS.get(program) ?? ahead(() => buildWorld(program)).result;
   WORLDS.set(program, rows);
   return rows;
 }

@@ -27,22 +27,25 @@ const TONES: Record<Comparison["verdict"], Tone> = {
 /** Comparisons of arms: a picture of the differences, and a table. */
 export function comparisonBlocks(title: string, comparisons: readonly SuiteComparison[]): Block[] {
   if (comparisons.length === 0) return [];
-  return [...(comparisons.length > 1 ? [differencePlot(title, comparisons)] : []), comparisonTable(title, comparisons)];
+  return [...(comparisons.length > 1 ? differencePlots(title, comparisons) : []), comparisonTable(title, comparisons)];
 }
 
-function differencePlot(title: string, comparisons: readonly SuiteComparison[]): Plot {
+function differencePlots(title: string, comparisons: readonly SuiteComparison[]): Plot[] {
   const rows = comparisons.flatMap(({ a, b, difference, interval, verdict }): PlotPoint[] =>
     difference === null || interval === null
       ? []
       : [{ name: `${b} − ${a}`, value: difference, low: interval[0], high: interval[1], tone: TONES[verdict] }],
   );
-  return {
-    kind: "plot",
-    draws: "differences",
-    title: `${title}: difference in points with its 95 % interval`,
-    summary: rows.map(({ name, value }) => `${name} ${points(value)}`).join(", "),
-    rows,
-  };
+  if (rows.length === 0) return [];
+  return [
+    {
+      kind: "plot",
+      draws: "differences",
+      title: `${title}: difference in points with its 95 % interval`,
+      summary: rows.map(({ name, value }) => `${name} ${points(value)}`).join(", "),
+      rows,
+    },
+  ];
 }
 
 function comparisonTable(title: string, comparisons: readonly SuiteComparison[]): Table {

@@ -77,9 +77,11 @@ function thresholdsTable({ thresholds }: Report): Table {
   };
 }
 
-function runTable({ command, created_at, id, version, model, seed, repeat }: Report): Table {
+function runTable({ command, created_at, id, version, model, seed, repeat, suites, split }: Report): Table {
   const rows: { title: string; value: Cell; volatile?: boolean }[] = [
     { title: "command", value: cell({ code: command }) },
+    { title: "suites", value: cell(suites.join(", ")) },
+    { title: "split", value: cell(split) },
     { title: "model", value: cell({ code: model.chat }, `, ${model.description}`) },
     { title: "embeddings", value: cell({ code: model.embeddings }) },
     { title: "Mnemail", value: cell(version) },
@@ -100,7 +102,7 @@ function filesTable({ files }: Report): Table {
   return {
     kind: "table",
     caption: "Files of cases",
-    columns: [{ title: "file" }, { title: "cases", numeric: true }, { title: "hash of what was used" }],
+    columns: [{ title: "file" }, { title: "cases used", numeric: true }, { title: "hash of those used" }],
     rows: files.map(({ name, cases, hash }) => [
       cell({ code: name }),
       cell(countFigure(`file/${name}/cases`, cases)),

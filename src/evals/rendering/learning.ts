@@ -1,4 +1,4 @@
-import type { ArmSummary, Summary } from "../report.ts";
+import type { ArmSummary, Report, Summary } from "../report.ts";
 import {
   comparisonKey,
   differenceCell,
@@ -86,7 +86,11 @@ export function curveBlocks({ curve }: Summary): Block[] {
 }
 
 /** Each user's memory rule by rule, each step against the one before. */
-export function changesBlocks(arms: readonly ArmSummary[], comparisons: readonly SuiteComparison[]): Block[] {
+export function changesBlocks(
+  arms: readonly ArmSummary[],
+  comparisons: readonly SuiteComparison[],
+  rules: Report["rules"],
+): Block[] {
   const steps = arms.map((summary) => ({ ...stepOf(summary.arm), rate: summary.rate }));
   const users = [...new Set(steps.map(({ user }) => user))];
   const plots = users.map((user): Block => {
@@ -105,15 +109,20 @@ export function changesBlocks(arms: readonly ArmSummary[], comparisons: readonly
       x: "rules",
     };
   });
-  return [...plots, changesTable(arms, comparisons)];
+  return [...plots, changesTable(arms, comparisons, rules)];
 }
 
-function changesTable(arms: readonly ArmSummary[], comparisons: readonly SuiteComparison[]): Table {
+function changesTable(
+  arms: readonly ArmSummary[],
+  comparisons: readonly SuiteComparison[],
+  rules: Report["rules"],
+): Table {
   return {
     kind: "table",
     caption: "Each rule against the state before it",
     columns: [
       { title: "user / rules" },
+      { title: "the rule that is new" },
       ...RATE_COLUMNS,
       { title: "verdict" },
       { title: "points", numeric: true },
@@ -125,6 +134,7 @@ function changesTable(arms: readonly ArmSummary[], comparisons: readonly SuiteCo
       const step = comparisons.find(({ b }) => b === arm);
       return [
         cell({ code: arm }),
+        cell(rules[arm] ?? "none yet"),
         ...rateCells(`arm/${suite}/${arm}`, rate),
         ...(step === undefined
           ? [cell(), cell(), cell(), cell(), cell()]

@@ -1,3 +1,4 @@
+import { cleanText } from "../../email.ts";
 import type { Plot, PlotLine, PlotPoint, Tone } from "./document.ts";
 import { escapeHtml } from "./escape-html.ts";
 import { percent, points } from "./format.ts";
@@ -24,7 +25,7 @@ export async function loadPlots(): Promise<Draw> {
   return (plot, width) => {
     const options = plot.draws === "lines" ? lines(library, plot, width) : rows(library, plot, width);
     const drawn: unknown = library.plot({ ...options, document, width, className: "drawing" });
-    return withTitle(markupOf(drawn), plot);
+    return withTitle(cleanText(markupOf(drawn)), plot);
   };
 }
 

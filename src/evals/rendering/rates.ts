@@ -17,20 +17,23 @@ import { fixed, percent } from "./format.ts";
 
 /** The rates of a suite's arms: a picture where there are several, and a table. */
 export function armBlocks(suite: Suite, title: string, arms: readonly ArmSummary[]): Block[] {
-  return [...(arms.length > 1 ? [armPlot(title, arms)] : []), armTable(suite, title, arms)];
+  return [...(arms.length > 1 ? armPlots(title, arms) : []), armTable(suite, title, arms)];
 }
 
-function armPlot(title: string, arms: readonly ArmSummary[]): Plot {
+function armPlots(title: string, arms: readonly ArmSummary[]): Plot[] {
   const rows = arms.flatMap(({ arm, rate: { rate, interval } }): PlotPoint[] =>
     rate === null || interval === null ? [] : [{ name: arm, value: rate, low: interval[0], high: interval[1] }],
   );
-  return {
-    kind: "plot",
-    draws: "rates",
-    title: `${title}: rate of each arm with its 95 % interval`,
-    summary: rows.map(({ name, value }) => `${name} ${percent(value)}`).join(", "),
-    rows,
-  };
+  if (rows.length === 0) return [];
+  return [
+    {
+      kind: "plot",
+      draws: "rates",
+      title: `${title}: rate of each arm with its 95 % interval`,
+      summary: rows.map(({ name, value }) => `${name} ${percent(value)}`).join(", "),
+      rows,
+    },
+  ];
 }
 
 function armTable(suite: Suite, title: string, arms: readonly ArmSummary[]): Table {

@@ -34,7 +34,7 @@ export function reportDocument(report: Report): ReportDocument {
   };
 }
 
-function suiteSection(suite: Suite, arms: readonly ArmSummary[], { summary }: Report): Section {
+function suiteSection(suite: Suite, arms: readonly ArmSummary[], { summary, rules }: Report): Section {
   const { title, asks } = SUITE_TITLES[suite];
   const comparisons = summary.comparisons.filter((comparison) => comparison.suite === suite);
   const rates = armBlocks(suite, title, arms);
@@ -42,7 +42,7 @@ function suiteSection(suite: Suite, arms: readonly ArmSummary[], { summary }: Re
   const [main, others] = [arms.filter(isOfTriage), arms.filter((arm) => !isOfTriage(arm))];
   const blocks: Block[] =
     suite === "changes"
-      ? [...changesBlocks(arms, comparisons), ...foldedLabels(arms, title)]
+      ? [...changesBlocks(arms, comparisons, rules), ...foldedLabels(arms, title)]
       : [
           ...(suite === "curve"
             ? [...curveBlocks(summary), { kind: "folded" as const, title: `${title}: whole stream`, blocks: rates }]
@@ -76,10 +76,14 @@ function attackBlocks({ attacks }: Report["summary"]): Block[] {
   ];
 }
 
-function judgeBlocks({ summary: { judge } }: Report): Block[] {
+function judgeBlocks({ summary: { judge }, model }: Report): Block[] {
+  if (judge === null && !model.is_stand_in) return [text("This run has no drafts that people judged too.")];
   if (judge === null || judge.of === 0) {
     return [
-      text("Nobody could judge: criteria that need a judge were left open, and count neither as met nor as not met."),
+      text(
+        model.is_stand_in ? "The stand-in is no judge: " : "Nobody could judge: ",
+        "criteria that need one were left open, and count neither as met nor as not met. Without a draft they are not met.",
+      ),
     ];
   }
   const { of, agree, unknown, kappa } = judge;

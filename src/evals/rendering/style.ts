@@ -75,6 +75,7 @@ pre { margin: 0 0 12px; padding: 10px 12px; background: var(--panel); border-rad
   header, nav, main { padding: 0 14px; }
   header { padding-top: 20px; }
   th, td { padding: 6px 9px; }
+  table:not(.pairs) td:not(.number) { min-width: 10em; }
 }
 @media print {
   .scroll { overflow: visible; border: 0; }

@@ -17,6 +17,7 @@ export function renderSummaryLine(report: Report): string {
 export function summaryPieces({ summary, trials, model, thresholds }: Report): Piece[] {
   const { arms, comparisons, stays, attacks, costs } = summary;
   const triage = arms.find(({ suite, arm }) => suite === "triage" && arm === "all");
+  const known = findComparison(comparisons, "triage", "all", "none");
   const memory = findComparison(comparisons, "learning", "on", "off");
   const missed = thresholds.filter(({ met }) => !met).length;
   const parts: Piece[][] = [
@@ -30,6 +31,14 @@ export function summaryPieces({ summary, trials, model, thresholds }: Report): P
             " (",
             ...intervalPieces("arm/triage/all", triage.rate.interval, percentNumber),
             ")",
+            ...(known
+              ? [
+                  ", without memory ",
+                  figure("comparison/triage/all/none/rate_a", known.rate_a, percent(known.rate_a)),
+                  ", ",
+                  figure("comparison/triage/all/none/verdict", known.verdict, known.verdict),
+                ]
+              : []),
           ],
         ]
       : []),
@@ -66,7 +75,12 @@ export function summaryPieces({ summary, trials, model, thresholds }: Report): P
         ]
       : []),
     counted("errors", sum(arms.map(({ rate }) => rate.errors)), "error"),
-    counted("model_calls", sum(costs.map(({ model_calls }) => model_calls)), "model call"),
+    // The obedient model of the attacks is in this process, and costs nothing.
+    counted(
+      "model_calls",
+      sum(costs.map(({ arm, model_calls }) => (arm === "obedient" ? 0 : model_calls))),
+      "model call",
+    ),
     ...(thresholds.length > 0
       ? [
           [

@@ -51,7 +51,7 @@ function compared(trials: readonly Trial[], a: string, b: string): ArmPair[] {
   const rightInA = new Map(ofA.map((trial) => [keyOf(trial), isRight(trial)]));
   const pairs = ofB.flatMap((trial): Pair[] => {
     const [inA, inB] = [rightInA.get(keyOf(trial)) ?? null, isRight(trial)];
-    return inA === null || inB === null ? [] : [{ group: trial.group, a: inA, b: inB }];
+    return inA === null || inB === null ? [] : [{ case: trial.case, group: trial.group, a: inA, b: inB }];
   });
   return [{ suite: first.suite, a, b, pairs }];
 }

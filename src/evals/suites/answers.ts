@@ -1,6 +1,7 @@
 import { AIMessage, ToolMessage } from "@langchain/core/messages";
 import { z } from "zod";
 import { threadIdFor } from "../../agent/thread-id.ts";
+import { ahead } from "../../meter.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { AnswerCase, CaseUser, Story } from "../cases.ts";
 import {
@@ -8,7 +9,6 @@ import {
   MEMORY_ARMS,
   type MemoryArm,
   openTrialAssistant,
-  rowsOfArm,
   type Subject,
   type TrialAssistant,
 } from "../laboratory.ts";
@@ -24,7 +24,8 @@ import { checkLabel, nameCase, repeated, unlearnt } from "./triage.ts";
 export interface AnswerParts {
   laboratory: Laboratory;
   users: ReadonlyMap<string, CaseUser>;
-  memoryOf(userId: string): Promise<readonly KeptRow[]>;
+  /** What a user's memory has in an arm. */
+  rowsFor(userId: string, arm: MemoryArm): Promise<readonly KeptRow[]>;
   judge: Judge;
 }
 
@@ -32,7 +33,7 @@ export interface AnswerParts {
 export function answersUnits(
   cases: readonly AnswerCase[],
   { repeat, arms = MEMORY_ARMS }: { repeat: number; arms?: readonly MemoryArm[] },
-  { laboratory, users, memoryOf, judge }: AnswerParts,
+  { laboratory, users, rowsFor, judge }: AnswerParts,
 ): Unit[] {
   return arms.flatMap((arm) =>
     repeated(cases, repeat).flatMap(([one, turn]) => {
@@ -40,9 +41,8 @@ export function answersUnits(
       if (!user) return [];
       const run = async () => {
         const name = { suite: "answers" as const, arm, ...nameCase(one), repeat: turn };
-        const memory = await memoryOf(user.id).catch(unlearnt);
-        if (memory instanceof Error) return [await failTrial(name, memory)];
-        const rows = rowsOfArm(arm, user.id, memory);
+        const rows = await rowsFor(user.id, arm).catch(unlearnt);
+        if (rows instanceof Error) return [await failTrial(name, rows)];
         return [await answerTrial(name, one, { laboratory, user, rows, judge })];
       };
       return { key: `answers/${arm}/${one.id}#${turn}`, trials: 1, run };
@@ -82,10 +82,15 @@ async function answer(
     checkLabel(expected.label, state.label),
     ...(expected.tools ? checkToolCalls(expected.tools, callsOf(state.messages)) : []),
     ...(wantsDraft ? checkDraft(expected.answer, draft) : []),
-    ...(wantsDraft ? await judge({ email, draft, criteria: expected.answer }) : []),
+    ...(wantsDraft ? await unmetered(() => judge({ email, draft, criteria: expected.answer })) : []),
     ...("memory" in expected && expected.memory ? checkMemory(expected.memory, before, after) : []),
   ];
   return { got: state.label, checks, draft };
+}
+
+/** What a judge costs is no cost of the email. */
+function unmetered<T>(run: () => Promise<T>): Promise<T> {
+  return ahead(run).result;
 }
 
 /** The calls that tools took; one that was refused and made again in another way counts as the latter only. */

@@ -1,4 +1,4 @@
-import { MnemailError, renderError } from "../../errors.ts";
+import { MnemailError } from "../../errors.ts";
 import type { Feedback } from "../../learning/feedback.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { CaseUser, Story, StoryStep } from "../cases.ts";
@@ -79,7 +79,7 @@ async function tell(
     const rows = await profileOf(user.id);
     taught = await prepare(turn, () => teach(story, { steps, arm, user, laboratory, rows }));
   } catch (error) {
-    const failed = new Error(`its steps failed: ${renderError(error)}`);
+    const failed = new Error(`its steps failed: ${error instanceof Error ? error.message : String(error)}`);
     return Promise.all(story.later.map((later) => failTrial(name(later), failed)));
   }
   const { rows, checks } = taught;

@@ -1,11 +1,11 @@
 import { triage } from "../../agent/triage.ts";
-import { renderError } from "../../errors.ts";
 import type { ExampleOptions } from "../../memory/example-choice.ts";
 import type { Memory } from "../../memory/memory.ts";
 import { loadPrompts } from "../../prompts.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { TriageCase } from "../cases.ts";
-import { type Laboratory, MEMORY_ARMS, memoryOver, openTrialStore, rowsOfArm } from "../laboratory.ts";
+import { type Laboratory, MEMORY_ARMS, type MemoryArm, memoryOver, openTrialStore, rowsOfArm } from "../laboratory.ts";
+import { once } from "../once.ts";
 import { type Found, failTrial, type RunTrial, runTrial, type TrialName } from "../run-trial.ts";
 import type { Unit } from "../run-units.ts";
 import type { Check, Trial } from "../trial.ts";
@@ -27,38 +27,31 @@ const CHOICES: Partial<Record<TriageArm, ExampleOptions>> = {
 /** What trials of triage read: the rows of users' memories. */
 export interface TriageParts {
   laboratory: Laboratory;
-  /** A user's whole memory. */
-  memoryOf(userId: string): Promise<readonly KeptRow[]>;
+  /** What a user's memory has in an arm. */
+  rowsFor(userId: string, arm: MemoryArm): Promise<readonly KeptRow[]>;
 }
 
-/** A unit for each case in each arm. Triage writes nothing, so that all of one user and arm share a store. */
+/**
+ * A unit for each case in each arm. Triage writes nothing, so that all of one user, arm and turn share a store; one that other
+ * turns shared would remember the vectors of their emails.
+ */
 export function triageUnits(
   cases: readonly TriageCase[],
   { arms, repeat }: { arms: readonly TriageArm[]; repeat: number },
-  { laboratory, memoryOf }: TriageParts,
+  { laboratory, rowsFor }: TriageParts,
 ): Unit[] {
-  const memories = new Map<string, Promise<Memory>>();
-  const open = async ({ user, email }: TriageCase, arm: TriageArm) => {
+  // Those of one user, arm and turn share a store.
+  const opened = once(async (user: string, arm: TriageArm, _turn: number) => {
     const kind = MEMORY_ARMS.find((each) => each === arm) ?? "all";
-    const rows = rowsOfArm(kind, user, await memoryOf(user));
-    const memory = memoryOver(await openTrialStore(laboratory, rows), CHOICES[arm]);
-    // The first to read writes the defaults; whichever trial that would be, it would cost more than the others.
-    await memory.readForTriage(user, email);
-    return memory;
-  };
-  const opened = (one: TriageCase, arm: TriageArm): Promise<Memory> => {
-    const key = JSON.stringify([one.user, arm]);
-    const memory = memories.get(key) ?? open(one, arm);
-    memories.set(key, memory);
-    return memory;
-  };
+    return warmed(memoryOver(await openTrialStore(laboratory, await rowsFor(user, kind)), CHOICES[arm]), user);
+  });
   return arms.flatMap((arm) =>
     repeated(cases, repeat).map(([one, turn]) => ({
       key: `triage/${arm}/${one.id}#${turn}`,
       trials: 1,
       run: async () => {
         const name = { suite: "triage" as const, arm, ...nameCase(one), repeat: turn };
-        return [await decideBy(opened(one.user, arm), name, one, laboratory)];
+        return [await decideBy(opened(one.user, arm, turn), name, one, laboratory)];
       },
     })),
   );
@@ -71,11 +64,10 @@ export function changesUnits(
   { laboratory, afterRules }: { laboratory: Laboratory; afterRules: (userId: string) => Promise<KeptRow[][]> },
   rulesOf: (userId: string) => number,
 ): Unit[] {
-  const memories = new Map<string, Promise<Memory>>();
-  const open = async (userId: string, n: number) => {
-    const rows = (await afterRules(userId))[n] ?? [];
-    return memoryOver(await openTrialStore(laboratory, rowsOfArm("all", userId, rows)));
-  };
+  const opened = once(async (user: string, n: number, _turn: number) => {
+    const rows = rowsOfArm("all", user, (await afterRules(user))[n] ?? []);
+    return warmed(memoryOver(await openTrialStore(laboratory, rows)), user);
+  });
   return repeated(cases, repeat).flatMap(([one, turn]) =>
     Array.from({ length: rulesOf(one.user) + 1 }, (_, n) => {
       const arm = `${one.user}/${n}`;
@@ -83,15 +75,22 @@ export function changesUnits(
         key: `changes/${arm}/${one.id}#${turn}`,
         trials: 1,
         run: async () => {
-          const memory = memories.get(arm) ?? open(one.user, n);
-          memories.set(arm, memory);
           const name = { suite: "changes" as const, arm, ...nameCase(one), repeat: turn, position: n };
-          return [await decideBy(memory, name, one, laboratory)];
+          return [await decideBy(opened(one.user, n, turn), name, one, laboratory)];
         },
       };
     }),
   );
 }
+
+/** The first to read writes the defaults: whichever trial that would be, it would cost more than the others. */
+async function warmed(memory: Memory, userId: string): Promise<Memory> {
+  await memory.readForTriage(userId, NO_CASE);
+  return memory;
+}
+
+/** An email that is no case: the vector of one that is would be known before its trial. */
+const NO_CASE = { id: "none", from: "nobody@nowhere.invalid", to: "", subject: "", body: "none" };
 
 /** A trial on a memory that others share: making it is charged to none, and where it could not be made, each fails. */
 async function decideBy(
@@ -108,9 +107,9 @@ async function decideBy(
   return runTrial(name, async () => decide(one, await memory, laboratory));
 }
 
-/** Why a trial cannot be run whose user's memory could not be made. */
+/** Why a trial cannot be run whose user's memory could not be made. (What to do about feedback that failed is no help.) */
 export function unlearnt(error: unknown): Error {
-  return new Error(`the user's memory could not be learnt: ${renderError(error)}`);
+  return new Error(`the user's memory could not be learnt: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 /** Labels the email of a case with the code of the graph's triage node. */

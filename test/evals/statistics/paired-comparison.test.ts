@@ -12,12 +12,18 @@ const pairs = (counts: { both?: number; a?: number; b?: number; neither?: number
     [counts.neither, false, false],
   ];
   return outcomes.flatMap(([count = 0, a, b], kind) =>
-    Array.from({ length: count }, (_, i) => ({ group: group ?? `g${kind}-${i}`, a, b })),
+    Array.from({ length: count }, (_, i) => ({
+      ...{ case: `${group}-${kind}-${i}`, group: group ?? `g${kind}-${i}` },
+      ...{ a, b },
+    })),
   );
 };
 
 const anyPairs = fc.array(
-  fc.record({ group: fc.constantFrom("a", "b", "c", "d", "e", "f", "g", "ä"), a: fc.boolean(), b: fc.boolean() }),
+  fc.record({
+    ...{ case: fc.constantFrom("1", "2", "3", "4", "5", "6", "7", "8", "9", "ä") },
+    ...{ group: fc.constantFrom("a", "b", "c", "d", "e", "f", "g", "ä"), a: fc.boolean(), b: fc.boolean() },
+  }),
   { maxLength: 40 },
 );
 
@@ -79,6 +85,28 @@ describe("the numbers", () => {
     expect(covered / runs).toBeLessThan(0.99);
   });
 
+  test("are no surer where each case was only repeated", () => {
+    const once = pairs({ both: 10, a: 2, b: 9, neither: 10 });
+    const twice = comparePairs([...once, ...once], 1);
+    const { pairs: _, ...same } = comparePairs(once, 1);
+    expect(twice).toMatchObject({ ...same, pairs: 62 });
+  });
+
+  test("count a case once, for the arm that was right more often in its repeats", () => {
+    const named = (name: string, ...outcomes: [boolean, boolean][]) =>
+      outcomes.map(([a, b]): Pair => ({ case: name, group: name, a, b }));
+    const found = comparePairs(
+      [
+        ...named("b wins", [false, true], [true, true], [false, true]),
+        ...named("a wins", [true, false], [false, false]),
+        ...named("drawn", [true, false], [false, true]),
+      ],
+      1,
+    );
+    expect(found).toMatchObject({ pairs: 7, groups: 3, only_a: 1, only_b: 1, p: 1 });
+    expect(found.difference).toBeCloseTo(1 / 7, 12);
+  });
+
   test("do not depend on the order of the pairs, and do on nothing but pairs and seed", () => {
     fc.assert(
       fc.property(anyPairs, fc.integer({ min: 0, max: 99 }), (given, seed) => {
@@ -95,7 +123,7 @@ describe("the numbers", () => {
       fc.property(anyPairs, (given) => {
         const found = comparePairs(given, 5);
         const other = comparePairs(
-          given.map(({ group, a, b }) => ({ group, a: b, b: a })),
+          given.map(({ a, b, ...pair }) => ({ ...pair, a: b, b: a })),
           5,
         );
         const opposite = { improved: "regressed", regressed: "improved" } as const;

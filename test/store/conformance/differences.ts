@@ -81,6 +81,7 @@ export const MEMORY = differences({
   ...NOT_MENDED,
   "a time that is none": "it is taken",
   "of many that put": ONE_PROCESS,
+  "of many fleeting puts": ONE_PROCESS,
   "of two handles that change": ONE_PROCESS,
   "what comes after a drop": ONE_PROCESS,
   "reindexing beside": GONE,
@@ -122,6 +123,8 @@ export const WITHOUT_VECTORS = {
     "only the named fields": NOT_VECTORS,
     "when embedding fails": "nothing is embedded, so nothing fails",
     "the texts of a batch": "nothing is embedded",
+    "a query that is expected": "nothing is embedded",
+    "where embedding an expected query fails": "nothing is embedded, so nothing fails",
     "sweeping removes": NOT_VECTORS,
     "dropping takes": NOT_VECTORS,
     "everything is there after reopening": NOT_VECTORS,
@@ -138,6 +141,8 @@ const OURS_ALONE: Differences = {
   ...differences({
     "hybrid finds": "LangGraph's contract has one ranking",
     "the texts of a batch": "each text is embedded in a call of its own, and each query again",
+    "a query that is expected": "LangGraph's contract has no such method",
+    "where embedding an expected query fails": "LangGraph's contract has no such method",
   }),
 };
 

@@ -42,6 +42,15 @@ export const HANDLES = clauses({
     expect((await handles[0]?.get(["c"], "one"))?.value).toEqual({ id: winner });
     expect((await handles[1]?.search(["c"], { limit: 100 }))?.map(({ key }) => key).sort()).toEqual([winner, "one"]);
   },
+  "of many fleeting puts at once one holds too, and what is put after it is kept": async ({ openOurs, openSecond }) => {
+    const handles = [await openOurs(), await openSecond()];
+    const held = await atOnce(handles, async (store, id) =>
+      (await store.putIf([put("one", { id }, null)], { fleeting: true })) ? [id] : [],
+    );
+    expect(held.flat()).toHaveLength(1);
+    await handles[0]?.put(["c"], "later", { n: 1 });
+    expect((await handles[1]?.search(["c"]))?.map(({ key }) => key).sort()).toEqual(["later", "one"]);
+  },
   "of two handles that change the same items in opposite order both get through": async ({ openOurs, openSecond }) => {
     const handles = [await openOurs(), await openSecond()];
     await atOnce(handles, (store, id) => incrementBoth(store, id.startsWith("0") ? ["x", "y"] : ["y", "x"]));

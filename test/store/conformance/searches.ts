@@ -1,5 +1,6 @@
 import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import { expect } from "vitest";
+import { count, metered } from "../../../src/meter.ts";
 import type { RankedSearch } from "../../../src/store/operations.ts";
 import { clauses, indexOf } from "./describe-store.ts";
 
@@ -208,5 +209,69 @@ export const SEARCHES = clauses({
       { namespace: ["b"], key: "k1" },
     ]);
     expect(calls).toBe(1);
+  },
+  "a query that is expected is embedded once, before it comes, and counted where it comes": async ({ openOurs }) => {
+    const { embeddings, model } = indexOf();
+    const asked: string[][] = [];
+    const counted = {
+      ...embeddings,
+      embedDocuments: (texts: string[]) => {
+        asked.push(texts);
+        count("embedding_calls");
+        return embeddings.embedDocuments(texts);
+      },
+    };
+    const store = await openOurs({ index: { model, embeddings: counted } });
+    const search = async (query: string) =>
+      metered(async (usage) => ({
+        keys: keysOf(await store.search(["b"], { query })),
+        calls: usage().embedding_calls,
+      }));
+    await store.put(["b"], "near", { text: "a red bicycle" });
+    await store.put(["b"], "far", { text: "quarterly figures" });
+    asked.length = 0;
+    const before = await metered(async (usage) => {
+      store.expectQuery("red bicycle");
+      store.expectQuery("red bicycle");
+      return usage().embedding_calls;
+    });
+    expect([before, asked]).toEqual([0, [["red bicycle"]]]);
+    const [first, second] = [await search("red bicycle"), await search("red bicycle")];
+    expect(first.keys[0]).toBe("near");
+    expect([first.calls, second.calls, asked.length]).toEqual([1, 0, 1]);
+  },
+  "where embedding an expected query fails, its search goes on by words, and asks anew the next time": async ({
+    openOurs,
+  }) => {
+    const { embeddings, model } = indexOf();
+    let calls = 0;
+    let isDown = false;
+    const flaky = {
+      ...embeddings,
+      embedDocuments: (texts: string[]) => {
+        calls += 1;
+        return isDown ? Promise.reject(new Error("no embeddings now")) : embeddings.embedDocuments(texts);
+      },
+    };
+    const store = await openOurs({ index: { model, embeddings: flaky } });
+    await store.put(["b"], "near", { text: "a red bicycle" });
+    calls = 0;
+    isDown = true;
+    store.expectQuery("bicycle");
+    expect(keysOf(await store.search(["b"], { query: "bicycle" }))).toEqual(["near"]);
+    expect(calls).toBe(1);
+    isDown = false;
+    await store.search(["b"], { query: "bicycle" });
+    expect(calls).toBe(2);
+  },
+  "searches of one batch that find the same item each find it whole": async ({ open }) => {
+    const store = await open();
+    const value = { text: "a red bicycle", kind: "fact" };
+    await store.put(["b"], "k", value, ["text"]);
+    const near = { namespacePrefix: ["b"], query: "bicycle" };
+    const found = await store.batch([near, near, { namespacePrefix: ["b"] }, { ...near, filter: { kind: "fact" } }]);
+    expect(found.map((items) => items?.map((item) => [item.namespace, item.key, item.value]))).toEqual(
+      Array.from({ length: 4 }, () => [[["b"], "k", value]]),
+    );
   },
 });
