@@ -28,9 +28,9 @@ export function isConditional(store: BaseStore): store is MnemailStore {
 }
 
 /**
- * Puts all or nothing, on condition that each stored value is the one expected. On our own stores this is atomic.
- * On any other `BaseStore` it is a read, a comparison and two batches in turn, the last put in the second: safe within one process, while between
- * processes the last writer wins.
+ * Puts all or nothing, on condition that each stored value is the one expected. On our own stores this is atomic. On any
+ * other `BaseStore` it is a read, a comparison and two batches in turn, the last put in the second: safe within one
+ * process, while between processes the last writer wins.
  */
 export async function putIf(
   store: BaseStore,
