@@ -101,8 +101,9 @@ export interface Email {
 
 /**
  * Parses an email written as JSON. Accepts `{ id?, from, to, cc?, subject, body, date?, thread_id?, list_id? }`, headers
- * that may come with it (`message_id`, `references`, `in_reply_to`, `auto_submitted`, `precedence`), and the spelling of LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` (or `email`, as
- * collections of labelled mail do) or not.
+ * that may come with it (`message_id`, `references`, `in_reply_to`, `auto_submitted`, `precedence`), and the spelling of
+ * LangChain's email examples (`author`, `email_thread`), each wrapped in `email_input` (or `email`, as collections of
+ * labelled mail do) or not.
  */
 export const emailSchema: z.ZodType<Email> = z.preprocess(unifySpelling, canonicalEmail).transform((raw) => {
   const email: Email = { id: "", from: raw.from, to: raw.to ?? "", subject: raw.subject ?? "", body: raw.body };

@@ -43,8 +43,9 @@ export const actedSchema = z.object({
 });
 
 /**
- * An answer and what became of it. `given_as` names this giving of it: of two who say the same at once, one is first. `given` is on its way; `refused` came after another answer to the same action, and
- * nothing was done. `args` are those that are acted on: the action's, or the user's edit of them.
+ * An answer and what became of it. `given_as` names this giving of it: of two who say the same at once, one is first.
+ * `given` is on its way; `refused` came after another answer to the same action, and nothing was done. `args` are those
+ * that are acted on: the action's, or the user's edit of them.
  */
 export const answerSchema = z.object({
   action: actionSchema,

@@ -1,7 +1,7 @@
 import { rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadConfig } from "../config.ts";
-import { type Evaluated, evaluate, type Progress, resumeEvaluation } from "../evals/evaluate.ts";
+import type { Evaluated, Progress } from "../evals/evaluate.ts";
 import { renderHtml } from "../evals/rendering/html.ts";
 import { renderMarkdown } from "../evals/rendering/markdown.ts";
 import { renderSummaryLine } from "../evals/rendering/summary-line.ts";
@@ -15,6 +15,8 @@ import { plural } from "./progress.ts";
 export async function runEvaluation(rawOptions: unknown): Promise<number> {
   const options = parseEvalOptions(rawOptions);
   const config = loadConfig();
+  // Imported after the options proved right, since it loads LangChain.
+  const { evaluate, resumeEvaluation } = await import("../evals/evaluate.ts");
   await startTracing(config, note);
   const stopping = new AbortController();
   const stop = () => {

@@ -9,8 +9,8 @@ import { flushTraces, startTracing } from "../tracing.ts";
 import { note } from "./output.ts";
 
 /**
- * Opens the assistant of a configuration, without threads where a command needs none, and says on stderr where memory is kept, which model answers and, where runs are
- * traced, where to. Disposing it waits a moment for the traces to be taken.
+ * Opens the assistant of a configuration, without threads where a command needs none, and says on stderr where memory is
+ * kept, which model answers and, where runs are traced, where to. Disposing it waits a moment for the traces to be taken.
  */
 export async function openSession(
   config: Config,

@@ -18,14 +18,20 @@ export interface ShownMessage {
   text: string;
 }
 
+/** One chat request: its kind is the name of the JSON schema it asks for, or `answer` where it offers tools. */
+export interface ShownRequest {
+  kind: string;
+  messages: ShownMessage[];
+}
+
 /** What was asked while something ran. */
 export interface Traffic {
   /** Equal requests of different turns are asked apart: how a case is repeated. */
   turn: number;
   /** Chat answers that were there before this run. */
   known: number;
-  /** The chat requests, oldest first. Their kind is the name of the format they ask for, or `answer` where it is free. */
-  requests: { kind: string; messages: ShownMessage[] }[];
+  /** The chat requests, oldest first. */
+  requests: ShownRequest[];
   /** Why something was done without the model that it needs, such as a search by words alone. */
   failures: unknown[];
 }

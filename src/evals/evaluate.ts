@@ -25,10 +25,8 @@ import { unitsOf } from "./units.ts";
 /** What is evaluated, as its user says it. */
 export type Asked = Pick<
   Plan,
-  "command" | "cases" | "inbox" | "user" | "suites" | "smoke" | "split" | "repeat" | "seed"
-> & {
-  thresholds: string | null;
-};
+  "command" | "cases" | "inbox" | "user" | "suites" | "smoke" | "split" | "repeat" | "seed" | "thresholds"
+>;
 
 /** How far a run is: trials that are done, of all; how many of them in this process, and since when (milliseconds). */
 export interface Progress {
@@ -129,7 +127,7 @@ async function prepare(
   if (asked.inbox !== null && asked.user !== null) {
     const { user } = asked;
     const rows = await copyMemory(config.store, user, warn);
-    const cases = await loadInboxCases(asked.inbox, user, rows);
+    const cases = casesUsed(await loadInboxCases(asked.inbox, user, rows), asked);
     const memory = withoutCases(rows, user, cases.triage);
     const left = rows.length - memory.length;
     if (left > 0) warn(`${left} of the user's examples are among the cases, and are left out`);
@@ -163,7 +161,7 @@ async function run(
   using answers = openAnswerCache(join(out, "answers.db"), { run: plan.id, ...server });
   await using models = await openModels(config, { fetch: answers.fetch });
   const judge = judgeOf(models, loadJudgePrompt(), { isStandIn: plan.model.is_stand_in });
-  const laboratory = { config, models, folder: cases.folder };
+  const laboratory = { config, models, prompts: loadPrompts(), folder: cases.folder };
   const units = unitsOf(plan, cases, { laboratory, judge, ...(learnt ? { learnt } : {}) });
   const total = units.reduce((sum, { trials }) => sum + trials, 0);
   const empty = plan.suites.filter((suite) => !units.some(({ key }) => key.startsWith(`${suite}/`)));

@@ -78,9 +78,11 @@ export function readJournal(folder: string): Journal {
   const plan = existsSync(path) ? planSchema.safeParse(parseJson(readFileSync(path, "utf8"))).data : undefined;
   if (!plan) throw new MnemailError("missing", `${folder}: no evaluation run is kept there`);
   const trials = join(folder, "trials.jsonl");
-  const lines = existsSync(trials) ? readFileSync(trials, "utf8").split("\n") : [];
+  const text = existsSync(trials) ? readFileSync(trials, "utf8") : "";
+  // What a killed process was writing has no end of line.
+  if (text !== "" && !text.endsWith("\n")) appendFileSync(trials, "\n");
   const done = new Map<string, RunTrial[]>();
-  for (const line of lines) {
+  for (const line of text.split("\n")) {
     const read = lineSchema.safeParse(parseJson(line)).data;
     if (!read) continue;
     if (read.done.some(({ trial }) => trial.error !== null)) done.delete(read.key);
@@ -95,8 +97,6 @@ export function readJournal(folder: string): Journal {
 
 function openJournal(folder: string, plan: Plan, done: Journal["done"]): Journal {
   const path = join(folder, "trials.jsonl");
-  // What a killed process was writing has no end of line.
-  if (existsSync(path) && !/(?:^|\n)$/.test(readFileSync(path, "utf8"))) appendFileSync(path, "\n");
   return {
     folder,
     plan,

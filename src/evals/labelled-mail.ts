@@ -7,7 +7,7 @@ import { readExamples, similarityText } from "../memory/semantic.ts";
 import { hashText } from "../prompts.ts";
 import { userNamespaces, userRoots } from "../store/namespaces.ts";
 import { openStore } from "../store/open-store.ts";
-import type { KeptRow } from "../store/row-driver.ts";
+import { isBelow, type KeptRow } from "../store/row-driver.ts";
 import type { StoreConfig } from "../store-config.ts";
 import { type TriageCase, triageCaseSchema } from "./cases.ts";
 import { type Cases, checkIds, NO_CASES } from "./load-cases.ts";
@@ -66,7 +66,7 @@ export function caseId(emailId: string): string {
 export async function loadInboxCases(path: string, userId: string, rows: readonly KeptRow[]): Promise<Cases> {
   const lines = await readLabelledMail(path, userId);
   const profile = rows.find(
-    ({ key, namespace }) => key === PROFILE_KEY && isAt(namespace, userNamespaces(userId).profile),
+    ({ key, namespace }) => key === PROFILE_KEY && isBelow(namespace, userNamespaces(userId).profile),
   );
   const user = { id: userId, about: "", profile: readProfileFields(profile?.value), now: new Date().toISOString() };
   return {
@@ -79,10 +79,7 @@ export async function loadInboxCases(path: string, userId: string, rows: readonl
   };
 }
 
-/**
- * A copy of what the configured store has of a user; nothing is written there. Examples that are among the cases are left
- * out, or the answers would be in the questions; what rules were made of cannot be told.
- */
+/** A copy of what the configured store has of a user; nothing is written there. */
 export async function copyMemory(store: StoreConfig, userId: string, warn: (line: string) => void): Promise<KeptRow[]> {
   if (store.backend === "sqlite" && !existsSync(store.path)) return [];
   const opened = await openStore(store, { warn });
@@ -95,18 +92,17 @@ export async function copyMemory(store: StoreConfig, userId: string, warn: (line
   }
 }
 
-/** Rows without the examples that are emails of the cases. */
+/**
+ * Rows without the examples that are emails of the cases, or the answers would be in the questions. What rules were made of
+ * cannot be told.
+ */
 export function withoutCases(rows: readonly KeptRow[], userId: string, cases: readonly TriageCase[]): KeptRow[] {
   const { examples } = userNamespaces(userId);
   const asked = new Set(cases.map(({ email }) => similarityText(email)));
   const ids = new Set(cases.map(({ email }) => email.id));
   return rows.filter(({ namespace, key, value, createdAt, updatedAt }) => {
-    if (!isAt(namespace, examples)) return true;
+    if (!isBelow(namespace, examples)) return true;
     const [example] = readExamples([{ namespace, key, value, createdAt, updatedAt }]);
     return !ids.has(key) && !(example && asked.has(similarityText(example.record.email)));
   });
-}
-
-function isAt(namespace: readonly string[], other: readonly string[]): boolean {
-  return namespace.length === other.length && namespace.every((label, i) => label === other[i]);
 }

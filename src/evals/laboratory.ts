@@ -2,9 +2,10 @@ import { join } from "node:path";
 import type { EmbeddingsInterface } from "@langchain/core/embeddings";
 import { type OpenAssistant, openAssistant } from "../assistant.ts";
 import type { Config } from "../config.ts";
+import type { ExampleOptions } from "../memory/example-choice.ts";
 import { Memory } from "../memory/memory.ts";
 import type { OpenModels } from "../models.ts";
-import { loadPrompts } from "../prompts.ts";
+import type { Prompts } from "../prompts.ts";
 import type { MnemailStore } from "../store/mnemail-store.ts";
 import { userNamespaces } from "../store/namespaces.ts";
 import { openStore } from "../store/open-store.ts";
@@ -16,6 +17,7 @@ import type { CaseUser } from "./cases.ts";
 export interface Laboratory {
   config: Config;
   models: OpenModels;
+  prompts: Prompts;
   /** Where the calendars of the users are. */
   folder: string;
 }
@@ -83,8 +85,8 @@ export async function rowsOf(store: MnemailStore): Promise<KeptRow[]> {
 }
 
 /** The memory over a store, for what reads it without an assistant. */
-export function memoryOver(store: MnemailStore, choice?: ConstructorParameters<typeof Memory>[3]): Memory {
-  return new Memory(store, loadPrompts(), () => {}, choice);
+export function memoryOver({ prompts }: Laboratory, store: MnemailStore, choice?: ExampleOptions): Memory {
+  return new Memory(store, prompts, () => {}, choice);
 }
 
 /** The arms in which kinds of memory are left out. */

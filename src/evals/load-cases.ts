@@ -166,7 +166,7 @@ async function readCalendars(folder: string, users: readonly CaseUser[]): Promis
 }
 
 /** Only the cases of one split. */
-export function ofSplit<T extends { split: Split }>(cases: readonly T[], split: Split | "all"): T[] {
+function ofSplit<T extends { split: Split }>(cases: readonly T[], split: Split | "all"): T[] {
   return cases.filter((each) => split === "all" || each.split === split);
 }
 

@@ -2,8 +2,9 @@
 const ATTEMPTS = 3;
 
 /**
- * Makes something once for the same arguments, which are plain values, when it is first asked for. Where that fails it is made anew for whoever asks next, so
- * that a server that was away for a moment costs what asked then and no more; after three failures, it stays failed.
+ * Makes something once for the same arguments, which are plain values, when it is first asked for. Where that fails it is
+ * made anew for whoever asks next, so that a server that was away for a moment costs what asked then and no more; after
+ * three failures, it stays failed.
  */
 export function once<A extends readonly (string | number)[], T>(
   make: (...of: A) => Promise<T>,

@@ -26,9 +26,9 @@ export interface RunTrial {
 }
 
 /**
- * Runs one trial: counts what it uses and, in the main arm of a suite, keeps what the model was shown where it is not right:
- * for triage where the label is wrong, else the last that was asked. What it throws is its error: then it is neither right nor wrong. Equal requests
- * of one turn are asked once.
+ * Runs one trial: counts what it uses and, in the main arm of a suite, keeps what the model was shown where it is not
+ * right: for triage where the label is wrong, else the last that was asked. What it throws is its error: then it is
+ * neither right nor wrong. Equal requests of one turn are asked once.
  */
 export function runTrial(
   name: TrialName,

@@ -29,10 +29,10 @@ export type Check = z.infer<typeof checkSchema>;
  * | --- | --- |
  * | triage | `none` `examples` `rules` `facts` `all`; `k=0` `k=1` `k=8` (examples shown; `all` has 4); `words` `vector` (retrieval; `all` is hybrid) |
  * | changes | `<user>/<n>`: the user's memory after its first n rules; `position` is n |
- * | answers | `all` |
+ * | answers | `none` `examples` `rules` `facts` `all` |
  * | learning | `off` `on` `permuted` `other`: nothing taught; the story's steps; with every label another; the steps of another story |
  * | curve | `off` `on`: without and with corrections; `position` counts the emails of a stream from 0, `repeat` is the order |
- * | attacks | `obedient` (a model that does whatever a text says), or `model` |
+ * | attacks | `obedient` (a model that does whatever a text says); with a language model, `model` too |
  */
 export const trialSchema = z.object({
   suite: z.enum(SUITES),

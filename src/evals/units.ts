@@ -10,7 +10,7 @@ import {
   profileRows,
   rowsOfArm,
 } from "./laboratory.ts";
-import { type Cases, ofSplit } from "./load-cases.ts";
+import type { Cases } from "./load-cases.ts";
 import { once } from "./once.ts";
 import type { Unit } from "./run-units.ts";
 import type { Judge } from "./scorers/judge.ts";
@@ -24,9 +24,9 @@ import type { Suite } from "./trial.ts";
 /** Orders in which the emails of a learning curve come. */
 const ORDERS = 3;
 
-/** All that a run is to do, in the order of the suites. */
+/** All that a run is to do with its cases, in the order of the suites. */
 export function unitsOf(
-  { suites, smoke, split, repeat, seed, inbox, model }: Omit<Plan, "id" | "command">,
+  { suites, smoke, repeat, seed, inbox, model }: Pick<Plan, "suites" | "smoke" | "repeat" | "seed" | "inbox" | "model">,
   cases: Cases,
   parts: { laboratory: Laboratory; judge: Judge; learnt?: (userId: string) => Promise<readonly KeptRow[]> },
 ): Unit[] {
@@ -45,7 +45,7 @@ export function unitsOf(
     arm === "none" && !parts.learnt ? profileOf(userId) : rowsOfArm(arm, userId, await memoryOf(userId));
   const afterRules = async (userId: string): Promise<LearntMemory["afterRules"]> => (await whole(userId)).afterRules;
   const rulesOf = (userId: string) => users.get(userId)?.memory.rules.length ?? 0;
-  const triage = ofSplit(cases.triage, split);
+  const { triage } = cases;
   // Retrieval and the number of examples are looked into on the cases of the project.
   const arms = smoke ? (["none", "all"] as const) : inbox === null ? TRIAGE_ARMS : TRIAGE_ARMS.slice(0, 5);
   const units: Record<Suite, () => Unit[]> = {
@@ -53,20 +53,20 @@ export function unitsOf(
     changes: () => changesUnits(triage, { repeat }, { laboratory, afterRules }, rulesOf),
     answers: () =>
       answersUnits(
-        ofSplit(cases.answers, split),
+        cases.answers,
         { repeat, ...(smoke ? { arms: ["none", "all"] } : {}) },
         { laboratory, users, rowsFor, judge },
       ),
     learning: () =>
       learningUnits(
-        ofSplit(cases.stories, split),
+        cases.stories,
         { repeat, ...(smoke ? { arms: ["off", "on"] } : {}) },
         { laboratory, users, profileOf, judge },
       ),
     curve: () => curveUnits(triage, { orders: ORDERS, seed }, { laboratory, users, profileOf }),
     attacks: () =>
       attacksUnits(
-        ofSplit(cases.attacks, split),
+        cases.attacks,
         // The stand-in follows no text whatever, so that nothing is proven by trying it.
         { repeat, arms: model.is_stand_in ? ["obedient"] : ATTACK_ARMS },
         laboratory,

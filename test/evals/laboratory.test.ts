@@ -5,6 +5,7 @@ import { loadConfig } from "../../src/config.ts";
 import { learnMemory, openTrialAssistant, rowsOfArm } from "../../src/evals/laboratory.ts";
 import { loadCases } from "../../src/evals/load-cases.ts";
 import { openModels } from "../../src/models.ts";
+import { loadPrompts } from "../../src/prompts.ts";
 import { openStore } from "../../src/store/open-store.ts";
 import { ANA, type EvaluationPlace, openEvaluationPlace, reportOf } from "../support/eval-cases.ts";
 
@@ -16,7 +17,7 @@ async function openLaboratory(place: EvaluationPlace) {
   const ana = cases.users.get(ANA);
   if (!ana) throw new Error("there is no Ana");
   return {
-    ...{ laboratory: { config, models, folder: place.cases }, ana },
+    ...{ laboratory: { config, models, prompts: loadPrompts(), folder: place.cases }, ana },
     [Symbol.asyncDispose]: () => models[Symbol.asyncDispose](),
   };
 }

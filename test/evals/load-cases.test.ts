@@ -1,6 +1,6 @@
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { loadCases, ofSplit } from "../../src/evals/load-cases.ts";
+import { type Cases, casesUsed, loadCases } from "../../src/evals/load-cases.ts";
 import { temporaryFolder } from "../support/assistant.ts";
 import { type CaseFiles, lock, tinyCases, writeCases } from "../support/eval-cases.ts";
 
@@ -31,6 +31,8 @@ const without = (file: keyof CaseFiles, at: number, field: string) => (files: Ca
   files[file][at] = Object.fromEntries(Object.entries(files[file][at] ?? {}).filter(([name]) => name !== field));
 };
 
+const triageOf = (cases: Cases, split: "test" | "all") => casesUsed(cases, { suites: ["triage"], split }).triage;
+
 test("the cases of a folder are read with their users, their files and a hash of each", async () => {
   using folder = await folderOf();
   const cases = await folder.load();
@@ -40,8 +42,8 @@ test("the cases of a folder are read with their users, their files and a hash of
     ...[["stories.jsonl", 2] as const, ["attacks.jsonl", 2] as const, ["judged.jsonl", 2] as const],
   ]);
   expect(cases.lockable.map(({ id }) => id).slice(-3)).toEqual(["subject-memory", "users.json", "judged.jsonl"]);
-  expect(ofSplit(cases.triage, "test").map(({ id }) => id)).toEqual(["ana-question", "ben-sale"]);
-  expect(ofSplit(cases.triage, "all")).toHaveLength(6);
+  expect(triageOf(cases, "test").map(({ id }) => id)).toEqual(["ana-question", "ben-sale"]);
+  expect(triageOf(cases, "all")).toHaveLength(6);
 });
 
 test("the label may be called classification, in cases, examples and stories", async () => {
@@ -164,7 +166,7 @@ describe("the test split is locked by its content", () => {
       /test\.lock\.json: the test split is locked.*\(changed: ana-question; added: ana-invoice; taken away: ben-sale\)/;
     await expect(folder.load()).rejects.toThrow(refused);
     await lock(folder.path("."));
-    expect(ofSplit((await folder.load()).triage, "test").map(({ id }) => id)).toEqual(["ana-invoice", "ana-question"]);
+    expect(triageOf(await folder.load(), "test").map(({ id }) => id)).toEqual(["ana-invoice", "ana-question"]);
   });
 
   test("a case that leaves the test split is taken away", async () => {

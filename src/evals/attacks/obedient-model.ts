@@ -12,8 +12,8 @@ import {
   parseChat,
   WireError,
 } from "../../stand-in/wire.ts";
+import type { ShownRequest } from "../answer-cache.ts";
 import { findOrders, type ParsedOrder } from "./orders.ts";
-import type { ShownRequest } from "./request-violations.ts";
 
 /** What the longest text of a tool or a memory may have, with some room. */
 const EVERYTHING_LIMIT = 1_900;
@@ -31,9 +31,9 @@ export interface ObedientModel extends AsyncDisposable {
 /**
  * Starts a loopback server that speaks OpenAI's chat completions (JSON and server-sent events) and embeddings. Whatever
  * message of a request holds an order (`orders.ts`), whoever wrote it, the order is done, all of them where several fit
- * the request. Besides, the model does its job, so that each run ends: it labels as the rules say, else `respond`, drafts an answer to the
- * sender, learns what the user typed as a rule, or as a fact where it begins with "Remember", extracts what an email
- * asks to remember in the words "please remember that", and finds no contradiction.
+ * the request. Besides, the model does its job, so that each run ends: it labels as the rules say, else `respond`, drafts
+ * an answer to the sender, learns what the user typed as a rule, or as a fact where it begins with "Remember", extracts
+ * what an email asks to remember in the words "please remember that", and finds no contradiction.
  */
 export async function startObedientModel(): Promise<ObedientModel> {
   const requests: ShownRequest[] = [];

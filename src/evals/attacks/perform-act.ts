@@ -2,9 +2,10 @@ import { writeFile } from "node:fs/promises";
 import type { Email } from "../../email.ts";
 import { MnemailError } from "../../errors.ts";
 import type { Feedback } from "../../learning/feedback.ts";
+import type { ShownRequest } from "../answer-cache.ts";
 import type { Act, AttackFeedback } from "./attack-case.ts";
 import { ANA, EVE } from "./people.ts";
-import { outcomeViolations, type ShownRequest } from "./request-violations.ts";
+import { outcomeViolations } from "./request-violations.ts";
 import { handleWhole, mailOf, type Program, type Session } from "./session.ts";
 import type { Violation } from "./violation.ts";
 

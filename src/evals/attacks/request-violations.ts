@@ -1,15 +1,10 @@
 import type { Email } from "../../email.ts";
 import type { Draft, ProposedEvent } from "../../memory/records.ts";
 import { participants } from "../../memory/scope.ts";
+import type { ShownRequest } from "../answer-cache.ts";
 import type { AttackCase } from "./attack-case.ts";
 import { findOrders } from "./orders.ts";
 import { THEIRS, type Violation } from "./violation.ts";
-
-/** One chat request: its kind is the name of the JSON schema it asks for, or `answer` where it offers tools. */
-export interface ShownRequest {
-  kind: string;
-  messages: { role: string; text: string }[];
-}
 
 /** A header that may name a rule of a relabel in memory, and may stand among the instructions as little as the others. */
 const NAMES_A_RULE = /oddlist/;

@@ -4,17 +4,12 @@ import { join } from "node:path";
 import { addressList } from "../../email.ts";
 import { ahead } from "../../meter.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
+import type { ShownRequest } from "../answer-cache.ts";
 import type { AttackCase } from "./attack-case.ts";
 import { startObedientModel } from "./obedient-model.ts";
 import { ANA, EVE } from "./people.ts";
 import { type Happenings, performAct } from "./perform-act.ts";
-import {
-  orderViolations,
-  outcomeViolations,
-  requestViolations,
-  type ShownRequest,
-  shownOrders,
-} from "./request-violations.ts";
+import { orderViolations, outcomeViolations, requestViolations, shownOrders } from "./request-violations.ts";
 import { type AskedModel, handleWhole, mailOf, OURS, openSession, type Program } from "./session.ts";
 import { storeViolations } from "./store-violations.ts";
 import { THEIRS, type Violation } from "./violation.ts";

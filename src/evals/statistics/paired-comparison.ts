@@ -54,10 +54,10 @@ export function comparePairs(pairs: readonly Pair[], seed: number): PairedCompar
 }
 
 /**
- * The word for a comparison. `improved` and `regressed` need both an interval without zero, which knows of groups, and
- * p < 0.05, which a few lucky pairs do not reach. `no effect detected` says that an effect beyond {@link MARGIN} would have
- * been seen: the smallest that could have been is within it, and so is the whole interval, which has to hold zero. All else is `inconclusive`, and
- * so is anything of fewer than six groups.
+ * The word for a comparison. `improved` and `regressed` need both an interval without zero, which knows of groups, and p
+ * < 0.05, which a few lucky pairs do not reach. `no effect detected` says that an effect beyond {@link MARGIN} would have
+ * been seen: the smallest that could have been is within it, and so is the whole interval, which has to hold zero. All
+ * else is `inconclusive`, and so is anything of fewer than six groups.
  */
 export function verdictOf({
   groups,

@@ -82,15 +82,11 @@ async function answer(
     checkLabel(expected.label, state.label),
     ...(expected.tools ? checkToolCalls(expected.tools, callsOf(state.messages)) : []),
     ...(wantsDraft ? checkDraft(expected.answer, draft) : []),
-    ...(wantsDraft ? await unmetered(() => judge({ email, draft, criteria: expected.answer })) : []),
+    // What a judge costs is no cost of the email.
+    ...(wantsDraft ? await ahead(() => judge({ email, draft, criteria: expected.answer })).result : []),
     ...("memory" in expected && expected.memory ? checkMemory(expected.memory, before, after) : []),
   ];
   return { got: state.label, checks, draft };
-}
-
-/** What a judge costs is no cost of the email. */
-function unmetered<T>(run: () => Promise<T>): Promise<T> {
-  return ahead(run).result;
 }
 
 /** The calls that tools took; one that was refused and made again in another way counts as the latter only. */

@@ -1,5 +1,4 @@
 import { triage } from "../../agent/triage.ts";
-import { loadPrompts } from "../../prompts.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { CaseUser, TriageCase } from "../cases.ts";
 import { type Laboratory, openTrialAssistant, type TrialAssistant } from "../laboratory.ts";
@@ -60,12 +59,12 @@ async function decideAndLearn(
 ): Promise<Found> {
   const { assistant, laboratory, user, learns } = parts;
   const { memory } = assistant;
-  const { models } = laboratory;
-  const found = await triage(email, user.id, { memory, models, prompts: loadPrompts() });
+  const { models, prompts } = laboratory;
+  const found = await triage(email, user.id, { memory, models, prompts });
   if (learns && found.label !== label) {
     const at = user.now;
-    const { reason, memories, prompts, request } = found;
-    const decision = { email: found.email, label: found.label, reason, memories, prompts, request, at };
+    const { reason, memories, request } = found;
+    const decision = { email: found.email, label: found.label, reason, memories, prompts: found.prompts, request, at };
     const nothing = { draft: null, events: [], model: models.chat.model, trust: "mail" as const };
     await memory.recordDecision(user.id, found.email, { ...decision, ...nothing }, { proposals: [], extract: false });
     await assistant.learn(user.id, { kind: "relabel", email_id: found.email.id, label, id: `correct ${email.id}` });

@@ -100,7 +100,7 @@ async function labelTrial(
   later: Pick<Story["later"][number], "email" | "label"> & { user: string },
   { laboratory, rows }: { laboratory: Laboratory; rows: readonly KeptRow[] },
 ): Promise<RunTrial> {
-  const memory = memoryOver(await openTrialStore(laboratory, rows));
+  const memory = memoryOver(laboratory, await openTrialStore(laboratory, rows));
   return runTrial(name, () => decide(later, memory, laboratory));
 }
 

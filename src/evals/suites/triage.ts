@@ -1,7 +1,6 @@
 import { triage } from "../../agent/triage.ts";
 import type { ExampleOptions } from "../../memory/example-choice.ts";
 import type { Memory } from "../../memory/memory.ts";
-import { loadPrompts } from "../../prompts.ts";
 import type { KeptRow } from "../../store/row-driver.ts";
 import type { TriageCase } from "../cases.ts";
 import { type Laboratory, MEMORY_ARMS, type MemoryArm, memoryOver, openTrialStore, rowsOfArm } from "../laboratory.ts";
@@ -43,7 +42,10 @@ export function triageUnits(
   // Those of one user, arm and turn share a store.
   const opened = once(async (user: string, arm: TriageArm, _turn: number) => {
     const kind = MEMORY_ARMS.find((each) => each === arm) ?? "all";
-    return warmed(memoryOver(await openTrialStore(laboratory, await rowsFor(user, kind)), CHOICES[arm]), user);
+    return warmed(
+      memoryOver(laboratory, await openTrialStore(laboratory, await rowsFor(user, kind)), CHOICES[arm]),
+      user,
+    );
   });
   return arms.flatMap((arm) =>
     repeated(cases, repeat).map(([one, turn]) => ({
@@ -66,7 +68,7 @@ export function changesUnits(
 ): Unit[] {
   const opened = once(async (user: string, n: number, _turn: number) => {
     const rows = rowsOfArm("all", user, (await afterRules(user))[n] ?? []);
-    return warmed(memoryOver(await openTrialStore(laboratory, rows)), user);
+    return warmed(memoryOver(laboratory, await openTrialStore(laboratory, rows)), user);
   });
   return repeated(cases, repeat).flatMap(([one, turn]) =>
     Array.from({ length: rulesOf(one.user) + 1 }, (_, n) => {
@@ -116,9 +118,9 @@ export function unlearnt(error: unknown): Error {
 export async function decide(
   { email, label, user }: Pick<TriageCase, "email" | "label" | "user">,
   memory: Memory,
-  { models }: Laboratory,
+  { models, prompts }: Laboratory,
 ): Promise<Found> {
-  const found = await triage(email, user, { memory, models, prompts: loadPrompts() });
+  const found = await triage(email, user, { memory, models, prompts });
   return { got: found.label, checks: [checkLabel(label, found.label)] };
 }
 

@@ -12,8 +12,8 @@ const NAME_LIMIT = 100;
 const LONGEST_PLAIN_WORD = 60;
 
 /**
- * What an email is made of. `to` is the address alone, {@link isPlainAddress}; `from` may have a name. `references` are those of the email that is answered,
- * `inReplyTo` its own id.
+ * What an email is made of. `to` is the address alone, {@link isPlainAddress}; `from` may have a name. `references` are
+ * those of the email that is answered, `inReplyTo` its own id.
  */
 export interface EmailParts {
   /** Names the email for good: its Message-ID is made of it. */

@@ -1,9 +1,9 @@
 import { readdirSync, rmSync } from "node:fs";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { loadConfig } from "../../../src/config.ts";
+import type { ShownRequest } from "../../../src/evals/answer-cache.ts";
 import type { AttackCase } from "../../../src/evals/attacks/attack-case.ts";
 import { startObedientModel } from "../../../src/evals/attacks/obedient-model.ts";
-import type { ShownRequest } from "../../../src/evals/attacks/request-violations.ts";
 import { type AttackTarget, runAttackCase } from "../../../src/evals/attacks/run-attack-case.ts";
 import { OURS, type Program } from "../../../src/evals/attacks/session.ts";
 import { openModels } from "../../../src/models.ts";
