@@ -3,7 +3,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { z } from "zod";
 import { MnemailError } from "../src/errors.ts";
-import { maskUrl } from "../src/store-config.ts";
+import { maskUrl } from "../src/store-config/masks.ts";
 import { startChild } from "./child.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { type BaseStore, InMemoryStore, type Operation } from "@langchain/langgraph-checkpoint";
 import { PostgresStore } from "@langchain/langgraph-checkpoint-postgres/store";
 import { openStore } from "../src/store/open-store.ts";
-import type { PostgresConfig } from "../src/store-config.ts";
+import type { PostgresConfig } from "../src/store-config/store-config.ts";
 import { DIMENSIONS, KnownEmbeddings, LIMIT, MODEL, QUERY } from "./data.ts";
 
 /** Where upstream's tables are, beside ours. */

@@ -25,7 +25,8 @@ import { localThreads } from "./reviews/local-threads.ts";
 import { NO_THREADS } from "./reviews/no-threads.ts";
 import { openReviews, type Reviews } from "./reviews/reviews.ts";
 import { adaptStore } from "./store/encoded-labels.ts";
-import { type OpenCheckpointer, openCheckpointer, openStore } from "./store/open-store.ts";
+import { type OpenCheckpointer, openCheckpointer } from "./store/open-checkpointer.ts";
+import { openStore } from "./store/open-store.ts";
 import { type ThreadSource, threadIdsOf } from "./store/threads.ts";
 
 /** How a feedback is learnt from; `onProgress` hears how far the test of a change is, in emails. */

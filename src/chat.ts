@@ -17,7 +17,8 @@ import { loadPrompts } from "./prompts.ts";
 import { localThreads } from "./reviews/local-threads.ts";
 import { openReviews } from "./reviews/reviews.ts";
 import { encodeUserId } from "./store/namespaces.ts";
-import { openCheckpointer, openStore } from "./store/open-store.ts";
+import { openCheckpointer } from "./store/open-checkpointer.ts";
+import { openStore } from "./store/open-store.ts";
 import { findThread, unknownThread } from "./store/threads.ts";
 
 /** The answer to one message. `trust` is whose words the thread holds now; `changes` are what the message changed. */

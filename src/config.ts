@@ -4,17 +4,15 @@ import { parse as parseDotenv } from "dotenv";
 import { z } from "zod";
 import { type ApiUser, renderTokens, tokensSchema } from "./api-tokens.ts";
 import { MnemailError } from "./errors.ts";
+import { renderStore, renderStoreSettings } from "./store-config/describe-store.ts";
+import { maskSecret, maskUrl, nameUrl, quote } from "./store-config/masks.ts";
 import {
-  maskUrl,
-  nameUrl,
+  ALL_STORE_VARIABLES,
   POSTGRES_VARIABLES,
-  quote,
-  renderPostgres,
-  renderStore,
   STORE_VARIABLES,
   type StoreConfig,
   storeSchema,
-} from "./store-config.ts";
+} from "./store-config/store-config.ts";
 import { describeTracing, TRACING_VALUES, type TracingConfig, tracingSchema } from "./tracing-config.ts";
 
 /** Which model answers; `stand-in` is the loopback server that needs no key. */
@@ -151,25 +149,29 @@ const configSchema = z
 
 /**
  * Reads the configuration: `.env.${NODE_ENV}` of the working directory under the process environment. A
- * variable set to nothing counts as unset. Where the process environment sets any store variable, the file's
- * store variables are ignored, so that a half-overridden store cannot come about. `storeUrl` stands for all of them.
+ * variable set to nothing counts as unset. Where the process environment says where items are kept, what the file says of
+ * that and of vectors is ignored, so that a half-overridden store cannot come about. `storeUrl`, with `vectorUrl`, stands
+ * for all of these.
  *
  * @throws MnemailError("config") that lists every problem: what was seen, what is allowed, what to do.
  */
-export function loadConfig(options: { environment?: Environment; directory?: string; storeUrl?: string } = {}): Config {
+export function loadConfig(
+  options: { environment?: Environment; directory?: string; storeUrl?: string; vectorUrl?: string } = {},
+): Config {
   const own = withoutEmpty(options.environment ?? process.env);
   const nodeEnv = own["NODE_ENV"] ?? "development";
   const file = readEnvironmentFile(join(options.directory ?? process.cwd(), `.env.${nodeEnv}`));
-  if (STORE_VARIABLES.some((name) => own[name] !== undefined)) for (const name of STORE_VARIABLES) delete file[name];
+  const placeVariables = [...STORE_VARIABLES, "VECTOR_URL"];
+  if (STORE_VARIABLES.some((name) => own[name] !== undefined)) for (const name of placeVariables) delete file[name];
   const all: Environment = { ...file, ...own, NODE_ENV: nodeEnv };
   if (options.storeUrl !== undefined) {
-    for (const name of STORE_VARIABLES) delete all[name];
-    all["STORE_URL"] = options.storeUrl;
+    for (const name of placeVariables) delete all[name];
+    Object.assign(all, { STORE_URL: options.storeUrl, VECTOR_URL: options.vectorUrl });
   }
   const production = nodeEnv === "production";
   const parsed = configSchema.safeParse({
     ...all,
-    store: { production, ...pick(all, [...STORE_VARIABLES, ...Object.keys(POSTGRES_VARIABLES)]) },
+    store: { production, ...pick(all, ALL_STORE_VARIABLES) },
     model: { production, ...pick(all, MODEL_VARIABLES) },
     tracing: tracingVariables(all),
   });
@@ -271,7 +273,7 @@ export function renderConfig(config: Config): Record<string, string | number> {
     model_timeout_ms: config.modelTimeoutMs,
     model_max_retries: config.modelMaxRetries,
     respond_max_model_calls: config.respondMaxModelCalls,
-    ...(config.store.backend === "postgres" ? renderPostgres(config.store) : {}),
+    ...renderStoreSettings(config.store),
     search_language: config.searchLanguage,
     memory_extraction: config.memoryExtraction ? "on" : "off",
     calendar_path: config.calendarPath ?? "not set",
@@ -285,9 +287,4 @@ export function renderConfig(config: Config): Record<string, string | number> {
     tracing: describeTracing(config.tracing),
     ...(config.tracing ? { langsmith_api_key: maskSecret(config.tracing.apiKey) } : {}),
   };
-}
-
-function maskSecret(secret: string | undefined): string {
-  if (secret === undefined) return "not set";
-  return secret.length >= 20 ? `set (ends in …${secret.slice(-4)})` : "set";
 }

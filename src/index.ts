@@ -17,5 +17,12 @@ export { createManageMemoryTool, createSearchMemoryTool } from "./memory-tools.t
 export { type OpenModels, openModels } from "./models.ts";
 export type { PendingReview } from "./reviews/pending-reviews.ts";
 export type { Decided, Preview, Reviews } from "./reviews/reviews.ts";
+export { createVectorIndex, type VectorStoreTraits } from "./store/hybrid/langchain-index.ts";
+export type { VectorIndex } from "./store/hybrid/vector-index.ts";
+export type { KeyChange, KeyValue } from "./store/key-value/key-value.ts";
+export { createKeyValueDriver } from "./store/key-value/key-value-driver.ts";
+export { mapKeyValue } from "./store/key-value/map.ts";
+export { MnemailStore } from "./store/mnemail-store.ts";
 export { openStore } from "./store/open-store.ts";
+export { loadStore, saveStore } from "./store/snapshots.ts";
 export { updateAgentFromFeedback } from "./update-from-feedback.ts";

@@ -3,6 +3,7 @@ import type { Config, LogConfig, LogLevel } from "./config.ts";
 import { describeError } from "./log-error.ts";
 import type { Usage } from "./meter.ts";
 import { hashText } from "./prompts.ts";
+import { secretsOfStore } from "./store-config/describe-store.ts";
 
 /** The fields whose words are ours: a closed set for each, so that no stranger's text can stand in one. */
 const WORDS = {
@@ -112,15 +113,13 @@ export function openLog(config: Config, level: LogLevel): Log {
 
 /** Every value of a configuration that lets somebody in. */
 function secretsOf({ model, store, tracing, apiToken, apiTokens = [] }: Config): string[] {
-  const urls = [
-    ...(model.kind === "openai" && model.baseUrl !== undefined ? [model.baseUrl] : []),
-    ...(store.backend === "postgres" ? [store.url] : []),
-  ];
+  const ofStore = secretsOfStore(store);
+  const urls = [...(model.kind === "openai" && model.baseUrl !== undefined ? [model.baseUrl] : []), ...ofStore.urls];
   const passwords = urls.flatMap((url) => {
     const password = URL.canParse(url) ? new URL(url).password : "";
     return [password, decode(password)];
   });
-  const keys = [model.kind === "openai" ? model.apiKey : undefined, tracing?.apiKey, apiToken];
+  const keys = [model.kind === "openai" ? model.apiKey : undefined, tracing?.apiKey, apiToken, ...ofStore.keys];
   const found = [...keys, ...apiTokens.flatMap(({ tokens }) => tokens), ...passwords];
   return found.filter((each) => each !== undefined).filter((each) => each.length >= SHORTEST_SECRET);
 }

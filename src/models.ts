@@ -8,7 +8,7 @@ import { MnemailError } from "./errors.ts";
 import { count } from "./meter.ts";
 import { parseJson } from "./parse-json.ts";
 import { startStandIn } from "./stand-in/server.ts";
-import { maskUrl } from "./store-config.ts";
+import { maskUrl } from "./store-config/masks.ts";
 
 /** The name by which records tell that the stand-in answered. */
 const STAND_IN = "stand-in";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { maskUrl } from "./store-config.ts";
+import { maskUrl } from "./store-config/masks.ts";
 
 /** Where LangSmith receives the traces of each run, and what it receives of them. */
 export interface TracingConfig {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Config, exportTracing } from "./config.ts";
-import { maskUrl } from "./store-config.ts";
+import { maskUrl } from "./store-config/masks.ts";
 import { describeTracing } from "./tracing-config.ts";
 
 /** The longest that a program waits at its end for LangSmith to take the last traces. */

@@ -45,7 +45,92 @@ describe("where memory is kept", () => {
     expect(load({ STORE_URL: url }).store).toEqual(store);
   });
 
-  test.each(["mysql://x", "sqlite:", "memory:?size=3", "sqlite", "postgres://", "sqlite://host/m.db"])(
+  const aws = { AWS_ACCESS_KEY_ID: "AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY: "hidden-from-all-eyes" };
+  const s3 = { backend: "s3", bucket: "mail", accessKeyId: "AKIDEXAMPLE", secretAccessKey: "hidden-from-all-eyes" };
+
+  test.each([
+    ["memory:?snapshot=data/m.json", { backend: "memory", snapshot: { path: "data/m.json", everyMs: 60_000 } }],
+    ["memory:?every=5&snapshot=/m", { backend: "memory", snapshot: { path: "/m", everyMs: 5_000 } }],
+    ["file:data/memory", { backend: "file", path: "data/memory" }],
+    ["file:///var/memory?mode=0660", { backend: "file", path: "/var/memory", mode: 0o660 }],
+    ["redis://127.0.0.1", { backend: "redis", url: "redis://127.0.0.1" }],
+    ["s3://mail", { ...s3, prefix: "" }],
+    ["s3://mail/team/memory/", { ...s3, prefix: "team/memory" }],
+  ])("STORE_URL=%s", (url, store) => {
+    expect(load({ STORE_URL: url, ...aws }).store).toEqual(store);
+  });
+
+  test.each([
+    ["memory:?size=3", /allowed: memory:\?snapshot=FILE&every=SECONDS/],
+    ["memory:?every=5", /without the file of the snapshot; allowed/],
+    ["memory:?snapshot=folder/", /without the file of the snapshot; allowed/],
+    ["memory:?snapshot=m&every=0", /every is no number of seconds; allowed/],
+    ["memory:?snapshot=m&every=0.5", /every is no number of seconds; allowed/],
+    ["memory:?snapshot=m&snapshot=n", /one option twice; allowed/],
+    ["file:", /without a usable path; allowed/],
+    ["file://host/memory", /without a usable path; allowed/],
+    ["file:m?mode=0770", /no usable mode; allowed: file:DIR\?mode=0660/],
+    ["file:m?mode=rw", /no usable mode; allowed/],
+    ["file:m?owner=me", /its only option is mode; allowed/],
+    ["redis://h/one", /the database is no number; allowed: redis:/],
+    ["redis://me:hunter2@h/0?size=3", /the only option is prefix; allowed: redis:/],
+    ["s3://mail?x=1", /allowed: s3:\/\/BUCKET\/PREFIX/],
+    ["s3://m", /no bucket has such a name/],
+    ["s3://mail/a b", /no usable prefix; up to 120/],
+  ])("STORE_URL=%s is refused with what is allowed there, and without secrets", (url, problem) => {
+    const problems = problemsOf({ STORE_URL: url, ...aws });
+    expect(problems).toMatch(/^STORE_URL: /);
+    expect(problems).toMatch(problem);
+    expect(problems).not.toContain("hunter2");
+  });
+
+  test("a bucket needs credentials, may have another server, and shows no secret", () => {
+    const problem = "STORE_URL: s3://mail/: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+    expect(problemsOf({ STORE_URL: "s3://mail" })).toBe(problem);
+    const bad = { STORE_URL: "s3://mail", ...aws, AWS_ENDPOINT_URL: "minio:9000" };
+    expect(problemsOf(bad)).toBe(
+      "STORE_URL: s3://mail/: no usable endpoint; AWS_ENDPOINT_URL_S3 is as https://HOST, without user or query",
+    );
+    const endpoints = { AWS_ENDPOINT_URL: "https://aws.example", AWS_ENDPOINT_URL_S3: "http://127.0.0.1:9000" };
+    const config = load({ STORE_URL: "s3://mail/m", ...aws, ...endpoints, AWS_REGION: "eu-west-1" });
+    expect(config.store).toEqual({ ...s3, prefix: "m", endpoint: "http://127.0.0.1:9000", region: "eu-west-1" });
+    const shown = renderConfig(config);
+    expect(shown).toMatchObject({ store: "s3://mail/m at 127.0.0.1:9000", aws_region: "eu-west-1" });
+    expect(JSON.stringify(shown)).not.toContain("hidden-from");
+  });
+
+  test("vectors may be in a database beside any store, with the key of that database", () => {
+    const vectors = { VECTOR_URL: "qdrant://127.0.0.1/memory", QDRANT_API_KEY: "key-of-qdrant", CHROMA_API_KEY: "c" };
+    const config = load({ STORE_URL: "memory:", ...vectors });
+    expect(config.store).toEqual({ backend: "memory", vectors: { url: vectors.VECTOR_URL, apiKey: "key-of-qdrant" } });
+    expect(renderConfig(config)).toMatchObject({
+      store: "memory:, vectors in qdrant://127.0.0.1/memory",
+      vector_api_key: "set",
+    });
+    expect(load({ VECTOR_URL: "chroma://h/memory" }).store).toEqual({
+      ...{ backend: "sqlite", path: ".mnemail/memory.db" },
+      vectors: { url: "chroma://h/memory" },
+    });
+    for (const url of ["faiss://h/x", "qdrant://h", "qdrant://me:hunter2@h/c", "chroma://h/c?size=3", "chroma://h/%"]) {
+      expect(problemsOf({ VECTOR_URL: url }), url).toMatch(/^VECTOR_URL: .*; expected chroma:/);
+      expect(problemsOf({ VECTOR_URL: url }), url).not.toContain("hunter2");
+    }
+  });
+
+  test("the file's vectors belong to the file's store; the environment's may be beside it", () => {
+    file(".env.development", "STORE_URL=sqlite:file.db\nVECTOR_URL=chroma://file/memory");
+    expect(load({ STORE_URL: "memory:" }).store).toEqual({ backend: "memory" });
+    expect(load({ VECTOR_URL: "chroma://own/memory" }).store).toEqual({
+      ...{ backend: "sqlite", path: "file.db", vectors: { url: "chroma://own/memory" } },
+    });
+    const named = { environment: {}, directory, storeUrl: "sqlite:named.db" };
+    expect(loadConfig(named).store).toEqual({ backend: "sqlite", path: "named.db" });
+    expect(loadConfig({ ...named, vectorUrl: "chroma://named/m" }).store).toMatchObject({
+      vectors: { url: "chroma://named/m" },
+    });
+  });
+
+  test.each(["mysql://x", "sqlite:", "sqlite", "postgres://", "sqlite://host/m.db"])(
     "STORE_URL=%s is refused with the list of what is allowed",
     (url) => {
       expect(problemsOf({ STORE_URL: url })).toMatch(/^STORE_URL: saw .*; allowed: memory:, sqlite:PATH, postgres:/);

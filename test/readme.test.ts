@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
@@ -184,10 +184,11 @@ describe("the README", () => {
   });
 
   test("its settings table names every variable the configuration reads, and no other", () => {
-    const source = readFileSync("src/config.ts", "utf8") + readFileSync("src/store-config.ts", "utf8");
-    const known = new Set([...source.matchAll(/\b([A-Z]+(?:_[A-Z]+)+)\b(?=[:"])/g)].map(([, name]) => name));
+    const files = ["src/config.ts", ...readdirSync("src/store-config").map((name) => `src/store-config/${name}`)];
+    const source = files.map((path) => readFileSync(path, "utf8")).join("\n");
+    const known = new Set([...source.matchAll(/\b([A-Z]+(?:_[A-Z]+)+(?:_S3)?)\b(?=[:"])/g)].map(([, name]) => name));
     const table = readme.slice(readme.indexOf("| variable |"), readme.indexOf("Without a key"));
-    const named = new Set([...table.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name]) => name));
+    const named = new Set([...table.matchAll(/`([A-Z]+(?:_[A-Z0-9]+)+)`/g)].map(([, name]) => name));
     known.delete("NODE_ENV");
     expect([...named].sort()).toEqual([...known].sort());
   });

@@ -9,7 +9,7 @@ import { cleanText, splitLines } from "../email.ts";
 import { MnemailError, renderError } from "../errors.ts";
 import type { Trust } from "../memory/trust.ts";
 import { encodeUserId } from "../store/namespaces.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore } from "../store-config/describe-store.ts";
 import { flushTraces, startTracing } from "../tracing.ts";
 import { note, printJson, shorten } from "./output.ts";
 

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { loadConfig } from "../config.ts";
 import { MnemailError } from "../errors.ts";
 import { draftSchema } from "../memory/records.ts";
-import { renderStore } from "../store-config.ts";
+import { isVolatile, renderStore } from "../store-config/describe-store.ts";
 
 const SAMPLES = relative(process.cwd(), fileURLToPath(new URL("../../samples", import.meta.url)));
 const NORA = "nora.lindqvist@fjordlys.example";
@@ -29,7 +29,7 @@ const shownSchema = z.object({
  */
 export async function demo(): Promise<number> {
   const { store } = loadConfig();
-  if (store.backend === "memory") {
+  if (isVolatile(store)) {
     throw new MnemailError(
       "config",
       "the demo shows memory that outlives a process, and STORE_URL=memory: does not",

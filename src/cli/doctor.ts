@@ -4,7 +4,7 @@ import { MnemailError, renderProblems } from "../errors.ts";
 import { selfTest } from "../memory/self-test.ts";
 import { loadPrompts } from "../prompts.ts";
 import type { RowHealth } from "../store/row-driver.ts";
-import { renderStore } from "../store-config.ts";
+import { isVolatile, renderStore } from "../store-config/describe-store.ts";
 import { printJson } from "./output.ts";
 import { plural } from "./progress.ts";
 import { openIndexedStore } from "./stores.ts";
@@ -41,8 +41,8 @@ export async function doctor(rawOptions: unknown): Promise<number> {
 
 async function examine(config: Config): Promise<Report> {
   const report: Report = { store: renderStore(config.store), selfTest: "not run", problems: [] };
-  if (config.store.backend === "memory") {
-    const hint = "set STORE_URL=sqlite:PATH or postgres://…";
+  if (isVolatile(config.store)) {
+    const hint = "set STORE_URL=sqlite:PATH or postgres://…, or keep a snapshot: memory:?snapshot=FILE";
     report.problems.push({ problem: "memory is lost when the process ends", hint });
   }
   const failed = await problemsOf(async () => {

@@ -7,7 +7,7 @@ import type { ForgetTarget } from "../memory/forget-traces.ts";
 import { Forgetting } from "../memory/forgetting.ts";
 import { loadPrompts } from "../prompts.ts";
 import { encodeUserId } from "../store/namespaces.ts";
-import { hasThreads, openCheckpointer } from "../store/open-store.ts";
+import { hasThreads, openCheckpointer } from "../store/open-checkpointer.ts";
 import { confirm } from "./memory-keep.ts";
 import { note, printJson, shorten } from "./output.ts";
 import { plural } from "./progress.ts";

@@ -72,11 +72,15 @@ except default prompts that never changed.`,
     .description("copy all users, or one, from one store to another, ids and times kept")
     .requiredOption("--from <url>", "the store to read, such as sqlite:.mnemail/memory.db")
     .requiredOption("--to <url>", "the store to write, such as postgres://USER:PASSWORD@HOST/DATABASE")
+    .option("--to-vectors <url>", "the vector database of --to, such as qdrant://127.0.0.1:6333/memory")
     .option("--user <id>", "copy this user only")
     .addOption(json())
     .addHelpText(
       "after",
       `
+Stores: memory:?snapshot=FILE, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, file:DIR, redis://HOST/DATABASE,
+s3://BUCKET/PREFIX (docs/operations.md). STORE_URL and VECTOR_URL are not looked at; keys are, such as AWS_ACCESS_KEY_ID.
+
 It can be interrupted and run again: what is there already is left unchanged, and what is newer in the
 target stays. Vectors are not copied but made by the configured EMBEDDING_MODEL.`,
     )
@@ -94,8 +98,8 @@ target stays. Vectors are not copied but made by the configured EMBEDDING_MODEL.
     .addHelpText(
       "after",
       `
-Of a SQLite store this is a SQLite database: to restore, stop the programs that use the store and put it in the
-place of its file. Of any other store it is an export of all users, which \`mnemail memory import\` reads.`,
+Of a SQLite store this is a SQLite database, of memory: with a snapshot a snapshot: to restore, stop the programs that
+use the store and put it in the place of its file. Of any other store it is an export of all users, which \`mnemail memory import\` reads.`,
     )
     .action(async (file: unknown, options: Record<string, unknown>) => {
       const { backupMemory } = await import("./memory-files.ts");

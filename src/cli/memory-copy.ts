@@ -5,7 +5,10 @@ import { type Config, loadConfig } from "../config.ts";
 import { MnemailError } from "../errors.ts";
 import { copyMemory } from "../memory/transfer.ts";
 import { encodeUserId } from "../store/namespaces.ts";
-import { renderStore, type StoreConfig } from "../store-config.ts";
+import { isVolatile, localPathOf, renderStore } from "../store-config/describe-store.ts";
+import { parseRedisUrl, renderRedis } from "../store-config/redis-address.ts";
+import { renderS3 } from "../store-config/s3-place.ts";
+import type { StoreConfig } from "../store-config/store-config.ts";
 import { note, printJson } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { openIndexedStore, openPlainStore } from "./stores.ts";
@@ -14,6 +17,7 @@ import { noteWaitingFields, renderCounts } from "./transfer-counts.ts";
 const optionsSchema = z.object({
   from: z.string(),
   to: z.string(),
+  toVectors: z.string().optional(),
   user: z.string().optional(),
   json: z.boolean().default(false),
 });
@@ -23,13 +27,14 @@ export async function copyStore(rawOptions: unknown): Promise<number> {
   const options = optionsSchema.parse(rawOptions);
   if (options.user !== undefined) encodeUserId(options.user);
   const { store: source } = configOf("--from", options.from);
-  const config = configOf("--to", options.to);
+  const config = configOf("--to", options.to, options.toVectors);
   const { store: target } = config;
   if (identity(source) === identity(target)) {
     throw new MnemailError("usage", `--from and --to: both are ${renderStore(source)}`, "name two stores");
   }
-  if (source.backend === "sqlite" && !existsSync(source.path)) {
-    throw new MnemailError("input", `--from: ${source.path}: there is no such file`, "name an existing store");
+  const path = localPathOf(source);
+  if (path !== undefined && !existsSync(path)) {
+    throw new MnemailError("input", `--from: ${path}: there is no such file`, "name an existing store");
   }
   let leftOut = 0;
   const warn = (line: string) => {
@@ -47,22 +52,26 @@ export async function copyStore(rawOptions: unknown): Promise<number> {
   return leftOut > 0 ? 1 : 0;
 }
 
-/** The settings of the environment, with the store of a URL. */
-function configOf(option: string, url: string): Config {
+/** The settings of the environment, with the store of a URL, and with vectors where another one says. */
+function configOf(option: string, storeUrl: string, vectorUrl?: string): Config {
   try {
-    const config = loadConfig({ storeUrl: url });
-    if (config.store.backend !== "memory") return config;
+    const config = loadConfig({ storeUrl, ...(vectorUrl === undefined ? {} : { vectorUrl }) });
+    if (!isVolatile(config.store)) return config;
   } catch (error) {
-    if (!(error instanceof MnemailError && error.message.startsWith("STORE_URL:"))) throw error;
-    throw new MnemailError("usage", error.message.replace("STORE_URL", option), undefined, { cause: error });
+    if (!(error instanceof MnemailError && /^(STORE|VECTOR)_URL:/.test(error.message))) throw error;
+    const message = error.message.replace(/^STORE_URL/, option).replace(/^VECTOR_URL/, `${option}-vectors`);
+    throw new MnemailError("usage", message, undefined, { cause: error });
   }
   throw new MnemailError("usage", `${option}: memory: is lost when this ends`, "name a store that is kept");
 }
 
 /** One text for one store, however its URL is written; users, passwords and TLS are no part of it. */
 function identity(place: StoreConfig): string {
-  if (place.backend === "memory") return "memory:";
-  if (place.backend === "sqlite") return existsSync(place.path) ? realpathSync(place.path) : resolve(place.path);
+  const path = localPathOf(place);
+  if (path !== undefined) return existsSync(path) ? realpathSync(path) : resolve(path);
+  if (place.backend === "redis") return renderRedis({ ...parseRedisUrl(place.url), tls: false });
+  if (place.backend === "s3") return renderS3(place);
+  if (place.backend !== "postgres") return renderStore(place);
   const { hostname, port, pathname, searchParams } = new URL(place.url);
   const host = searchParams.get("host") ?? hostname;
   return JSON.stringify([host, port || "5432", pathname, searchParams.get("options")]);

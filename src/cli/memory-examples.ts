@@ -6,7 +6,7 @@ import { StoreAccess } from "../memory/access.ts";
 import { Examples, type PutExample } from "../memory/examples.ts";
 import { type KeptEmail, keepEmail, labelSchema } from "../memory/records.ts";
 import { encodeUserId } from "../store/namespaces.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore } from "../store-config/describe-store.ts";
 import { note, printJson, shorten } from "./output.ts";
 import { plural } from "./progress.ts";
 import { openIndexedStore, openPlainStore } from "./stores.ts";

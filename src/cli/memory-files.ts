@@ -9,7 +9,7 @@ import { importFile } from "../memory/import.ts";
 import { loadPrompts } from "../prompts.ts";
 import { encodeUserId } from "../store/namespaces.ts";
 import { openStore } from "../store/open-store.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore, localPathOf } from "../store-config/describe-store.ts";
 import { writeNewFile } from "./new-file.ts";
 import { note, printJson } from "./output.ts";
 import { plural, showProgress } from "./progress.ts";
@@ -94,7 +94,8 @@ export async function importMemory(rawOptions: unknown): Promise<number> {
 /** A store that is not there yet is not made by a dry run. */
 async function openForDryRun(config: Config) {
   const { store } = config;
-  const isAbsent = store.backend === "sqlite" && !existsSync(store.path);
+  const path = localPathOf(store);
+  const isAbsent = path !== undefined && !existsSync(path);
   const opened = await openStore(isAbsent ? { backend: "memory" } : store, { warn: note });
   return { store: opened, embeddingModel: undefined, [Symbol.asyncDispose]: () => opened.stop() };
 }

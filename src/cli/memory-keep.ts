@@ -4,7 +4,7 @@ import { z } from "zod";
 import { loadConfig } from "../config.ts";
 import { MnemailError } from "../errors.ts";
 import { encodeUserId, userRoots } from "../store/namespaces.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore } from "../store-config/describe-store.ts";
 import { note, printJson, shorten } from "./output.ts";
 import { plural, showProgress } from "./progress.ts";
 import { openIndexedStore, openPlainStore } from "./stores.ts";

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { open, rename, rm, stat } from "node:fs/promises";
 import { MnemailError } from "../errors.ts";
-import type { StoreConfig } from "../store-config.ts";
+import { localPathOf } from "../store-config/describe-store.ts";
+import type { StoreConfig } from "../store-config/store-config.ts";
 
 /**
  * Writes a file whole or not at all: `write` makes it under a temporary name in the same folder, which is renamed
@@ -19,7 +20,8 @@ export async function writeNewFile(
   if (existing && !force) {
     throw new MnemailError("input", `${path}: exists already`, "name another file, or replace it with --force");
   }
-  for (const own of store.backend === "sqlite" ? ["", "-wal", "-shm"].map((end) => store.path + end) : []) {
+  const place = localPathOf(store);
+  for (const own of place === undefined ? [] : ["", "-wal", "-shm"].map((end) => place + end)) {
     const used = await stat(own).catch(() => undefined);
     if (existing && used?.ino === existing.ino && used.dev === existing.dev) {
       throw new MnemailError("input", `${path}: is the store itself`, "name another file");

@@ -6,7 +6,7 @@ import { MnemailError } from "../errors.ts";
 import type { Reviews } from "../reviews/reviews.ts";
 import { openTokens } from "../server/tokens.ts";
 import { describeFailure } from "../server/warning.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore } from "../store-config/describe-store.ts";
 import { flushTraces, startTracing } from "../tracing.ts";
 import { note } from "./output.ts";
 

@@ -4,7 +4,7 @@ import { openLog } from "../log.ts";
 import { Memory } from "../memory/memory.ts";
 import { loadPrompts } from "../prompts.ts";
 import { openStore } from "../store/open-store.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore } from "../store-config/describe-store.ts";
 import { flushTraces, startTracing } from "../tracing.ts";
 import { note } from "./output.ts";
 

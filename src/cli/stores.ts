@@ -1,7 +1,8 @@
 import type { Config } from "../config.ts";
 import type { MnemailStore } from "../store/mnemail-store.ts";
 import { openStore } from "../store/open-store.ts";
-import { describeStore, type StoreConfig } from "../store-config.ts";
+import { describeStore } from "../store-config/describe-store.ts";
+import type { StoreConfig } from "../store-config/store-config.ts";
 import { note } from "./output.ts";
 
 /** Opens a store without embeddings, for work that needs none, and says on stderr where it is. */

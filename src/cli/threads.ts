@@ -4,7 +4,7 @@ import { MnemailError } from "../errors.ts";
 import { StoreAccess } from "../memory/access.ts";
 import { TemporaryData } from "../memory/temporary.ts";
 import { encodeUserId } from "../store/namespaces.ts";
-import { hasThreads, type OpenCheckpointer, openCheckpointer } from "../store/open-store.ts";
+import { hasThreads, type OpenCheckpointer, openCheckpointer } from "../store/open-checkpointer.ts";
 import {
   deleteThread,
   findThread,
@@ -14,7 +14,7 @@ import {
   type ThreadSummary,
   unknownThread,
 } from "../store/threads.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore, isVolatile } from "../store-config/describe-store.ts";
 import { confirm } from "./memory-keep.ts";
 import { note, printJson, shorten } from "./output.ts";
 import { plural } from "./progress.ts";
@@ -145,7 +145,7 @@ async function openThreads(
   { store }: Config,
 ): Promise<AsyncDisposable & { source: OpenCheckpointer | undefined }> {
   encodeUserId(user);
-  note(store.backend === "memory" ? "threads: memory: keeps them until their process ends" : describeStore(store));
+  note(isVolatile(store) ? "threads: memory: keeps them until their process ends" : describeStore(store));
   const source = (await hasThreads(store, note)) ? await openCheckpointer(store, { warn: note }) : undefined;
   return { source, [Symbol.asyncDispose]: async () => source?.[Symbol.asyncDispose]() };
 }

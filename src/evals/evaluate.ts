@@ -6,7 +6,7 @@ import { MnemailError, renderError } from "../errors.ts";
 import { openModels } from "../models.ts";
 import { loadJudgePrompt, loadPrompts } from "../prompts.ts";
 import type { KeptRow } from "../store/row-driver.ts";
-import { maskUrl } from "../store-config.ts";
+import { maskUrl } from "../store-config/masks.ts";
 import { nameStandIn, openAnswerCache } from "./answer-cache.ts";
 import { beginJournal, holdRun, type Journal, type Plan, readJournal } from "./journal.ts";
 import { copyMemory, loadInboxCases, withoutCases } from "./labelled-mail.ts";

@@ -8,7 +8,8 @@ import { hashText } from "../prompts.ts";
 import { userNamespaces, userRoots } from "../store/namespaces.ts";
 import { openStore } from "../store/open-store.ts";
 import { isBelow, type KeptRow } from "../store/row-driver.ts";
-import type { StoreConfig } from "../store-config.ts";
+import { localPathOf } from "../store-config/describe-store.ts";
+import type { StoreConfig } from "../store-config/store-config.ts";
 import { type TriageCase, triageCaseSchema } from "./cases.ts";
 import { type Cases, checkIds, NO_CASES } from "./load-cases.ts";
 import { hashJson, type ReadLine, readLines } from "./read-lines.ts";
@@ -81,7 +82,8 @@ export async function loadInboxCases(path: string, userId: string, rows: readonl
 
 /** A copy of what the configured store has of a user; nothing is written there. */
 export async function copyMemory(store: StoreConfig, userId: string, warn: (line: string) => void): Promise<KeptRow[]> {
-  if (store.backend === "sqlite" && !existsSync(store.path)) return [];
+  const path = localPathOf(store);
+  if (path !== undefined && !existsSync(path)) return [];
   const opened = await openStore(store, { warn });
   try {
     const rows: KeptRow[] = [];

@@ -2,6 +2,9 @@ import { randomUUID } from "node:crypto";
 import { link, lstat, mkdir, open, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
+/** What a file is to hold, whole or piece by piece: the next is asked for when one is written. */
+export type Content = Uint8Array | Iterable<Uint8Array>;
+
 /**
  * Creates a file whole or not at all, never over another: `written` is told to exactly one of those who try, and only
  * when file and folder are on disk; `known` when there is such a file, and `make` is not asked for its content then. Mode
@@ -10,7 +13,7 @@ import { basename, dirname, join, resolve } from "node:path";
  */
 export async function writeExclusive(
   path: string,
-  make: () => Uint8Array | Promise<Uint8Array>,
+  make: () => Content | Promise<Content>,
 ): Promise<"written" | "known"> {
   await makeFolder(dirname(path));
   const isNew = !(await isFile(path)) && (await create(path, await make()));
@@ -20,7 +23,7 @@ export async function writeExclusive(
   return isNew ? "written" : "known";
 }
 
-async function create(path: string, content: Uint8Array): Promise<boolean> {
+async function create(path: string, content: Content): Promise<boolean> {
   const temporary = temporaryPath(path);
   try {
     await writeSynced(temporary, content, 0o600);
@@ -64,13 +67,13 @@ async function isFile(path: string): Promise<boolean> {
 /** Writes a file that is not there yet, and returns once it is on disk. `owner` is whom it is given to. */
 export async function writeSynced(
   path: string,
-  content: Uint8Array,
+  content: Content,
   mode: number,
   owner?: { uid: number; gid: number },
 ): Promise<void> {
   const file = await open(path, "wx", mode);
   try {
-    await file.writeFile(content);
+    for (const piece of content instanceof Uint8Array ? [content] : content) await file.writeFile(piece);
     const own = await file.stat();
     if (owner && (owner.uid !== own.uid || owner.gid !== own.gid)) await file.chown(owner.uid, owner.gid);
     // The mode of opening is subject to the umask.
@@ -88,7 +91,8 @@ export async function syncFolder(folder: string): Promise<void> {
   await handle.sync().finally(() => handle.close());
 }
 
-async function makeFolder(folder: string): Promise<void> {
+/** Makes a folder and those above it that are missing, with mode 0700, and returns once their names are on disk. */
+export async function makeFolder(folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: 0o700 });
   if (first === undefined) return;
   for (let made = resolve(folder); made.length >= resolve(first).length; made = dirname(made)) {

@@ -5,8 +5,9 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 
 /** A lock is held for milliseconds; one that was not touched for so long belongs to a process that ended or sleeps. */
-const STALE_MS = 30_000;
-const TOUCH_MS = 5_000;
+export const STALE_MS = 30_000;
+/** How often who holds a lock touches it. */
+export const TOUCH_MS = 5_000;
 /** Longer than a lock of a process that ended can be in the way. */
 const PATIENCE_MS = 60_000;
 const PAUSE_MS = 10;
@@ -87,7 +88,8 @@ async function isAlive(folder: string, name: string, prefix: string): Promise<bo
   return false;
 }
 
-function isRunning(pid: number): boolean {
+/** Whether there is a process of this number, as far as this one can see processes. */
+export function isRunning(pid: number): boolean {
   try {
     // Signal 0 is not sent; it asks whether there is such a process.
     process.kill(pid, 0);

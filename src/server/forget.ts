@@ -8,7 +8,7 @@ import type { ForgetTarget, Traces } from "../memory/forget-traces.ts";
 import { Forgetting } from "../memory/forgetting.ts";
 import type { Prompts } from "../prompts.ts";
 import type { MnemailStore } from "../store/mnemail-store.ts";
-import type { OpenCheckpointer } from "../store/open-store.ts";
+import type { OpenCheckpointer } from "../store/open-checkpointer.ts";
 
 const PAGE = 100;
 /** More states than a thread has steps. */

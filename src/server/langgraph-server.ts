@@ -1,6 +1,6 @@
 import { loadConfig } from "../config.ts";
 import { cleanText, oneLine } from "../email.ts";
-import { describeStore } from "../store-config.ts";
+import { describeStore } from "../store-config/describe-store.ts";
 import { startTracing } from "../tracing.ts";
 import { openServer } from "./open.ts";
 import { openTokens } from "./tokens.ts";

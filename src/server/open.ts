@@ -6,7 +6,9 @@ import { openLog } from "../log.ts";
 import { StoreAccess } from "../memory/access.ts";
 import { openModels } from "../models.ts";
 import { loadPrompts } from "../prompts.ts";
-import { hasThreads, openCheckpointer, openStore } from "../store/open-store.ts";
+import { hasThreads, openCheckpointer } from "../store/open-checkpointer.ts";
+import { openStore } from "../store/open-store.ts";
+import { isVolatile } from "../store-config/describe-store.ts";
 import type { Caller, HttpEnv } from "./caller.ts";
 import { type ForgetParts, forget } from "./forget.ts";
 import { createHttpApp, type HttpParts } from "./http-app.ts";
@@ -47,8 +49,8 @@ export async function openServer(
     const index = embeddings ? { index: { embeddings, model } } : {};
     const store = use(await openStore(config.store, { warn, language: config.searchLanguage, ...index }));
     // What is kept in memory is not found by opening it again.
-    const isVolatile = keepThreads && config.store.backend === "memory";
-    const own = isVolatile ? use(await openCheckpointer(config.store, { warn })) : undefined;
+    const isOnlyHere = keepThreads && isVolatile(config.store);
+    const own = isOnlyHere ? use(await openCheckpointer(config.store, { warn })) : undefined;
     const checkpointer = keepThreads ? own?.checkpointer : false;
     const assistant = use(
       await openAssistant(config, {

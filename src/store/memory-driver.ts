@@ -1,5 +1,6 @@
+import { MnemailError } from "../errors.ts";
 import { jsonEqual } from "./json-equal.ts";
-import { isLive, pagesOf, timesOfWrite } from "./kept-rows.ts";
+import { isLive, pagesOf, type RowTimes, timesOfWrite } from "./kept-rows.ts";
 import { createRowRanker } from "./rank-rows.ts";
 import {
   type Address,
@@ -17,24 +18,58 @@ import {
 import type { SearchLanguage } from "./tokens.ts";
 import { isComparable, spaceText, type VectorSpace } from "./vector-space.ts";
 
-interface StoredRow extends Omit<KeptRow, "value" | "fields"> {
-  /** Kept as text, so that no caller holds a live reference into the store. */
+/** A row as memory has it; replaced by another one when it changes, never changed itself. */
+export interface MemoryRow extends RowTimes, Address {
+  /** The value as text, so that no caller holds a live reference into the store. */
   json: string;
-  vectors: FieldVector[];
+  vectors: readonly FieldVector[];
+}
+
+/** All rows of a store as of one moment, without those that are expired. */
+export interface MemoryContents {
+  /** The space of the vectors; undefined when there are none. */
+  space: VectorSpace | undefined;
+  rows: readonly MemoryRow[];
+}
+
+/** A driver whose rows are in the memory of this process. */
+export interface MemoryDriver extends RowDriver {
+  /** @throws MnemailError("usage") once it is closed. */
+  contents(): MemoryContents;
+  /** Another one after each change. */
+  readonly revision: number;
+}
+
+interface StoredRow extends MemoryRow {
   version: number;
 }
 
-/** Rows in the memory of this process: gone when it ends. For tests and prototypes. */
-export function createMemoryDriver(options: { language?: SearchLanguage } = {}): RowDriver {
+/** Whether the rows of a driver are in the memory of this process. */
+export function isMemoryDriver(driver: RowDriver): driver is MemoryDriver {
+  return "contents" in driver;
+}
+
+/**
+ * Rows in the memory of this process: gone when it ends. For tests and prototypes. Begins with the `contents`, where some
+ * are given.
+ */
+export function createMemoryDriver(
+  options: { language?: SearchLanguage; contents?: MemoryContents } = {},
+): MemoryDriver {
   const rows = new Map<string, StoredRow>();
-  const rank = createRowRanker<Row & { vectors: FieldVector[]; version: number }>({
+  const rank = createRowRanker<Row & Pick<StoredRow, "vectors" | "version">>({
     language: options.language ?? "english",
     vectorsOf: ({ vectors }) => vectors.flatMap(({ embedding }) => embedding ?? []),
     versionOf: (row) => row.version,
   });
-  let space: VectorSpace | undefined;
+  let space = options.contents?.space;
+  /** Counts changes; a row has the number of its own. */
   let version = 0;
+  let isClosed = false;
+  const set = (row: StoredRow) => rows.set(addressText(row.namespace, row.key), row);
+  for (const row of options.contents?.rows ?? []) set({ ...row, version });
 
+  const hasVectors = () => [...rows.values()].some(({ vectors }) => vectors.some(({ embedding }) => embedding));
   const read = ({ namespace, key }: Address): Row | null => {
     const stored = rows.get(addressText(namespace, key));
     return stored && isLive(stored) ? toRow(stored) : null;
@@ -59,12 +94,18 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
     version += 1;
     if (value === null) return;
     const times = timesOfWrite(each, before, now);
-    rows.set(address, {
+    set({
       ...{ namespace: [...namespace], key, json: JSON.stringify(value), version },
       ...{ createdAt: times.createdAt, updatedAt: times.updatedAt },
       ...{ expiresAt: times.expiresAt, ttlMinutes: times.ttlMinutes },
       vectors: comparable ? vectors : vectors.map(({ field }) => ({ field, embedding: null })),
     });
+  };
+
+  const remove = (found: readonly StoredRow[]): number => {
+    for (const { namespace, key } of found) rows.delete(addressText(namespace, key));
+    if (found.length > 0) version += 1;
+    return found.length;
   };
 
   const claim = (wanted: VectorSpace): boolean => {
@@ -83,6 +124,7 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
       const scans = batch.scans.map((each) => scan(each, comparable));
       const live = batch.listNamespaces ? [...rows.values()].filter(isLive) : [];
       const namespaces = [...new Map(live.map((row) => [row.namespace.join("."), [...row.namespace]])).values()];
+      for (const { kept } of batch.writes) if (kept) refuseStrangeTimes(kept);
       const applied = batch.writes.every(
         (each) => each.expected === undefined || jsonEqual(read(each)?.value, each.expected),
       );
@@ -91,12 +133,15 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
       return { gets, scans, namespaces, applied, unreadable: 0, comparable };
     },
     async vectorSpace() {
-      return [...rows.values()].some(({ vectors }) => vectors.some(({ embedding }) => embedding)) ? space : undefined;
+      return hasVectors() ? space : undefined;
     },
     async resetVectors(wanted) {
       if (space && spaceText(space) === spaceText(wanted)) return;
       space = wanted;
-      for (const row of rows.values()) row.vectors = row.vectors.map(({ field }) => ({ field, embedding: null }));
+      version += 1;
+      for (const row of rows.values()) {
+        set({ ...row, vectors: row.vectors.map(({ field }) => ({ field, embedding: null })) });
+      }
     },
     async unembedded(limit) {
       const waiting = [...rows.values()].filter((row) => isLive(row) && row.vectors.some((each) => !each.embedding));
@@ -107,14 +152,10 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
       yield* pagesOf(below(prefixes).filter(isLive).map(toKept));
     },
     async drop(prefixes) {
-      const found = below(prefixes);
-      for (const { namespace, key } of found) rows.delete(addressText(namespace, key));
-      return found.length;
+      return remove(below(prefixes));
     },
     async sweep() {
-      const expired = [...rows.values()].filter((row) => !isLive(row));
-      for (const { namespace, key } of expired) rows.delete(addressText(namespace, key));
-      return expired.length;
+      return remove([...rows.values()].filter((row) => !isLive(row)));
     },
     async health() {
       const all = [...rows.values()];
@@ -126,7 +167,16 @@ export function createMemoryDriver(options: { language?: SearchLanguage } = {}):
         expired: all.filter((row) => !isLive(row)).length,
       };
     },
+    contents() {
+      // Else it would be taken for a store in which nothing is.
+      if (isClosed) throw new MnemailError("usage", "the store in memory is closed, and what was in it is gone");
+      return { space: hasVectors() ? space : undefined, rows: [...rows.values()].filter(isLive) };
+    },
+    get revision() {
+      return version;
+    },
     async close() {
+      isClosed = true;
       rows.clear();
     },
   };
@@ -146,4 +196,13 @@ function toRow(stored: StoredRow): Row {
 function toKept(stored: StoredRow): KeptRow {
   const { expiresAt, ttlMinutes, vectors } = stored;
   return { ...toRow(stored), expiresAt, ttlMinutes, fields: vectors.map(({ field }) => field).sort() };
+}
+
+/** @throws RangeError for times that are none, or of no year that has four digits: text could not keep them. */
+function refuseStrangeTimes({ createdAt, updatedAt, expiresAt }: RowTimes): void {
+  for (const time of [createdAt, updatedAt, expiresAt]) {
+    if (time && time.toISOString().length !== "2026-01-01T00:00:00.000Z".length) {
+      throw new RangeError(`a time of a row: saw ${time.toISOString()}; expected a year from 0 to 9999`);
+    }
+  }
 }

@@ -16,7 +16,7 @@ import {
   validateSearch,
 } from "./operations.ts";
 import type { JsonObject, KeptRow, RowBatch, RowDriver, RowHealth, RowScan, RowWrite } from "./row-driver.ts";
-import type { VectorSpace } from "./vector-space.ts";
+import { differenceOf, type VectorSpace } from "./vector-space.ts";
 
 const REINDEX_PAGE = 100;
 
@@ -53,7 +53,7 @@ export class MnemailStore extends BaseStore {
     }
     const store = new MnemailStore(driver, index, warn);
     const kept = index && (await driver.vectorSpace());
-    if (kept && kept.model !== index.model) store.#warnOfOtherVectors(kept);
+    if (kept && kept.model !== index.model) store.#warnOfOtherVectors(kept, index);
     return store;
   }
 
@@ -195,6 +195,11 @@ export class MnemailStore extends BaseStore {
     return this.#driver.backup?.bind(this.#driver);
   }
 
+  /** What holds the rows, for what only some backends can. */
+  get driver(): RowDriver {
+    return this.#driver;
+  }
+
   /** Releases the driver. */
   override async stop(): Promise<void> {
     await this.#driver.close();
@@ -263,13 +268,13 @@ export class MnemailStore extends BaseStore {
     const result = await this.#driver.run(batch);
     if (result.unreadable > 0) this.#warnOnce(`records that cannot be read are left out: ${result.unreadable}`);
     const kept = result.comparable ? undefined : await this.#driver.vectorSpace();
-    if (kept) this.#warnOfOtherVectors(kept);
+    if (kept && batch.space) this.#warnOfOtherVectors(kept, batch.space);
     return result;
   }
 
-  #warnOfOtherVectors({ model }: VectorSpace): void {
+  #warnOfOtherVectors(kept: VectorSpace, own: { model: string; dimensions?: number }): void {
     this.#warnOnce(
-      `memory holds vectors of the embedding model "${model}", not of "${this.#embedder.model}": it is searched by words alone until \`mnemail memory reindex\``,
+      `memory holds vectors of ${differenceOf(kept, own)}: it is searched by words alone until \`mnemail memory reindex\``,
     );
   }
 

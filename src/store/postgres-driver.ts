@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { z } from "zod";
-import { maskUrl, type PostgresConfig } from "../store-config.ts";
+import { maskUrl } from "../store-config/masks.ts";
+import type { PostgresConfig } from "../store-config/store-config.ts";
 import { jsonEqual } from "./json-equal.ts";
 import { readPostgresHealth } from "./postgres-health.ts";
 import { isPreparationLost, openPostgresPool, postgresError, unknownOutcome, withRetry } from "./postgres-pool.ts";
@@ -295,5 +296,4 @@ class PostgresDriver implements RowDriver {
 
 const writtenSchema = z.tuple([z.object({ fresh: z.number(), space: z.string().nullable() })]);
 const lockedSchema = z.array(z.object({ prefix: z.string(), key: z.string(), value: z.unknown(), live: z.boolean() }));
-
 const metaSchema = z.array(z.object({ value: z.string() }));

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import pg from "pg";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
-import { maskUrl, type PostgresConfig } from "../store-config.ts";
+import { maskUrl } from "../store-config/masks.ts";
+import type { PostgresConfig } from "../store-config/store-config.ts";
 
 const FIRST_RETRY_MS = 50;
 const LONGEST_RETRY_MS = 1_000;

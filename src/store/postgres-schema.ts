@@ -1,7 +1,8 @@
 import type pg from "pg";
 import { z } from "zod";
 import { MnemailError } from "../errors.ts";
-import { maskUrl, type PostgresConfig } from "../store-config.ts";
+import { maskUrl } from "../store-config/masks.ts";
+import type { PostgresConfig } from "../store-config/store-config.ts";
 import { withMigrationLock } from "./migration-lock.ts";
 
 /** The newest schema this version knows; each number is one migration below. */

@@ -27,13 +27,16 @@ export function checkpointPath(storePath: string): string {
 }
 
 /**
- * Opens LangGraph's SqliteSaver on a file of its own, made for this user's eyes only. Several processes may use it.
+ * Opens LangGraph's SqliteSaver on a file of its own, made for this user's eyes only unless `mode` says otherwise. Several processes may use it.
  * `threadIds` names the threads of a user, the one with the newest checkpoint first, without reading them; `erase` leaves
  * nothing of deleted threads in the files.
  *
  * @throws MnemailError("store") when the file cannot be opened, written or is not a healthy database.
  */
-export async function openSqliteCheckpointer(path: string): Promise<{
+export async function openSqliteCheckpointer(
+  path: string,
+  mode = 0o600,
+): Promise<{
   checkpointer: BaseCheckpointSaver;
   threadIds(userId: string): Promise<string[]>;
   erase(): Promise<void>;
@@ -42,7 +45,7 @@ export async function openSqliteCheckpointer(path: string): Promise<{
   const place = { path, busyTimeoutMs: BUSY_TIMEOUT_MS };
   let database: Database.Database | undefined;
   try {
-    prepareFile(path);
+    prepareFile(path, mode);
     database = new Database(path, { timeout: BUSY_TIMEOUT_MS });
     enterWal(database, BUSY_TIMEOUT_MS);
     database.exec("PRAGMA synchronous = FULL");

@@ -158,8 +158,8 @@ function migrate(place: Place, database: Database.Database): void {
   remember.run([String(SCHEMA_VERSION)]);
 }
 
-/** Makes the folder and the file where they are missing, for this user's eyes only. */
-export function prepareFile(path: string): void {
+/** Makes the folder and the file where they are missing, for this user's eyes only unless `mode` says otherwise. */
+export function prepareFile(path: string, mode = 0o600): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const existing = statSync(path, { throwIfNoEntry: false });
   if (existing?.isDirectory()) throw new MnemailError("store", `${path}: is a directory; STORE_URL needs a file`);
@@ -168,8 +168,8 @@ export function prepareFile(path: string): void {
     throw new MnemailError("store", `${path}: is read-only; make it writable (chmod u+w) or set another STORE_URL`);
   }
   if (existing) return;
-  closeSync(openSync(path, "a", 0o600));
-  chmodSync(path, 0o600);
+  closeSync(openSync(path, "a", mode));
+  chmodSync(path, mode);
 }
 
 /** Runs `run` in one write transaction: all or nothing. */

@@ -19,6 +19,12 @@ export function parseSpace(text: string): VectorSpace {
   return spaceSchema.parse(JSON.parse(text));
 }
 
+/** What tells the space of kept vectors from another one, as in "vectors of …": the models, or their lengths. */
+export function differenceOf(kept: VectorSpace, own: { model: string; dimensions?: number }): string {
+  if (kept.model !== own.model) return `the embedding model "${kept.model}", not of "${own.model}"`;
+  return `${kept.dimensions} dimensions, and the embedding model "${own.model}" now answers with ${own.dimensions}`;
+}
+
 /**
  * Whether vectors of one space can be kept beside those of another.
  *

@@ -14,6 +14,7 @@ import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { openPostgresDriver } from "../../src/store/postgres-driver.ts";
 import type { RowDriver } from "../../src/store/row-driver.ts";
+import { openSnapshotDriver } from "../../src/store/snapshot-driver.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { temporaryFolder } from "../support/assistant.ts";
 import { externalPostgres, startPglite, startPostgres, type TestDatabase } from "../support/postgres.ts";
@@ -35,6 +36,7 @@ import {
   POSTGRES,
   REDIS,
   S3,
+  SNAPSHOT,
   SQLITE,
   UPSTREAM_POSTGRES,
   WITHOUT_VECTORS,
@@ -84,6 +86,17 @@ function ours(
 describeStore("memory:", CLAUSES, async () => {
   const store = ours(async (options) => createMemoryDriver(options), { differences: MEMORY });
   const { openSecond: _, reopen: __, ...single } = store;
+  return single;
+});
+
+describeStore("memory: with a snapshot", CLAUSES, async () => {
+  const folder = temporaryFolder();
+  const place = { path: folder.path("memory.snapshot"), everyMs: 60_000 };
+  const store = ours((options) => openSnapshotDriver(place, options), {
+    differences: SNAPSHOT,
+    release: async () => folder[Symbol.dispose](),
+  });
+  const { openSecond: _, ...single } = store;
   return single;
 });
 

@@ -1,5 +1,5 @@
 // Kills what writes, or what is written to, and looks for acknowledged writes that are lost:
-//   npx tsx test/store/kill-loop.ts [--rounds 20] [--only sqlite|file|postgres-client|postgres-server] [--seed N]
+//   npx tsx test/store/kill-loop.ts [--rounds 20] [--only sqlite|file|snapshot|postgres-client|postgres-server] [--seed N]
 // A kill leaves the pages of the operating system's cache, so this proves recovery, not fsync.
 
 import { isDeepStrictEqual, parseArgs } from "node:util";
@@ -24,6 +24,10 @@ import {
 const WRITES_MS = 400;
 /** In every fourth round the kill comes while the process opens the store, at the latest so many milliseconds in. */
 const OPENS_MS = 100;
+/** How often a snapshot is saved: the shortest that its URL may say. */
+const EVERY_MS = 1_000;
+/** Longer than one save takes, on a machine that does other things too. */
+const SAVE_MS = 500;
 
 /** What the store acknowledged. */
 interface Acknowledged {
@@ -32,23 +36,34 @@ interface Acknowledged {
   increments: Map<string, number>;
 }
 
+function noneAcknowledged(): Acknowledged {
+  return { items: new Set(), generations: new Map(), increments: new Map() };
+}
+
+function acknowledge(acknowledged: Acknowledged, report: Report): void {
+  if (report.done === "item") acknowledged.items.add(report.key);
+  if (report.done === "slots") acknowledged.generations.set(report.writer, report.generation);
+  if (report.done === "increment") acknowledged.increments.set(report.id, report.to);
+}
+
 function recorder(): { acknowledged: Acknowledged; record: (report: Report) => void; count: () => number } {
-  const acknowledged: Acknowledged = { items: new Set(), generations: new Map(), increments: new Map() };
+  const acknowledged = noneAcknowledged();
   let count = 0;
   const record = (report: Report) => {
     count += 1;
-    if (report.done === "item") acknowledged.items.add(report.key);
-    if (report.done === "slots") acknowledged.generations.set(report.writer, report.generation);
-    if (report.done === "increment") acknowledged.increments.set(report.id, report.to);
+    acknowledge(acknowledged, report);
   };
   return { acknowledged, record, count: () => count };
 }
 
-/** Opens the store and compares it with what was acknowledged; returns what is lost or wrong, in words. */
+/**
+ * Opens the store and compares it with what was acknowledged; returns what is lost or wrong, in words. `found` is given
+ * what is there.
+ */
 async function findLosses(
   url: string,
   { items, generations, increments }: Acknowledged,
-  { whileWritten = false } = {},
+  { whileWritten = false, found: present = noneAcknowledged() } = {},
 ): Promise<string[]> {
   const store = await openWrittenStore(url);
   try {
@@ -62,6 +77,7 @@ async function findLosses(
       new Map(rows.filter((row) => row.namespace.join() === namespace.join()).map((row) => [row.key, row]));
 
     const found = below(PLACES.items);
+    present.items = new Set(found.keys());
     for (const key of items) check(found.has(key), () => `item ${key} was acknowledged and is lost`);
     for (const [key, { value, fields }] of found) {
       check(
@@ -73,6 +89,7 @@ async function findLosses(
       const slots = below(PLACES.slots(writer));
       const of = (key: string) => generationSchema.parse(slots.get(key)?.value ?? { generation: 0 }).generation;
       const generation = of("slot-0");
+      present.generations.set(writer, generation);
       const expected = [...SLOTS.map(() => generation), generation % 2 === 1 ? generation : 0];
       const seen = [...SLOTS, "spare"].map(of);
       check(seen.join() === expected.join(), () => `batch of ${writer} is in pieces: generations ${seen}`);
@@ -85,6 +102,7 @@ async function findLosses(
     const ids = Array.from({ length: log.size }, (_, i) => idSchema.parse(log.get(String(i + 1))?.value).id);
     const doubled = ids.filter((id, i) => ids.indexOf(id) !== i);
     check(doubled.length === 0, () => `increments are doubled: ${doubled}`);
+    present.increments = new Map(ids.map((id, i) => [id, i + 1]));
     for (const [id, to] of increments) check(ids[to - 1] === id, () => `increment ${id} to ${to} is lost`);
 
     const health = await store.health();
@@ -134,6 +152,49 @@ async function killWriters(name: string, url: string, settle: () => Promise<unkn
     lost += tell(`${name} round ${round}: killed after ${after} ms, ${count() - before} writes acknowledged`, losses);
   }
   return tell(`${name}: ${rounds} kills, ${count()} writes acknowledged`, [], lost);
+}
+
+/**
+ * Rounds in which a process is killed that saves what is in its memory every so often. What it acknowledged before the last
+ * interval has to be there, with what was there when it began; what came later may be lost, as a whole from some moment on.
+ */
+async function killSnapshots(url: string): Promise<number> {
+  let reports: { at: number; report: Report }[] = [];
+  const record = (report: Report) => void reports.push({ at: performance.now(), report });
+  const random = randomFrom(seed);
+  let [lost, all, kept] = [0, 0, 0];
+  let before = noneAcknowledged();
+  let next = startWriter(record);
+  for (let round = 1; round <= rounds; round += 1) {
+    const writer = await next;
+    reports = [];
+    const opens = round % 4 === 1;
+    // Every second round, about when it is saved for the first or second time.
+    const saves = EVERY_MS * (1 + Math.round(random())) + random() * 200 - 50;
+    const later = EVERY_MS * (1.5 + 1.5 * random());
+    const after = Math.round(opens ? random() * OPENS_MS : round % 2 === 0 ? saves : later);
+    // What is in memory alone answers at once, and would let nothing else come to its turn.
+    writer.send({ do: "write", url, seed: seed + round, name: `r${round}`, pauseMs: 2 });
+    if (!opens) await untilWritten(() => reports.length, 0, writer);
+    await pause(after);
+    const killed = performance.now();
+    writer.kill();
+    await writer.ended;
+    const written = reports;
+    if (round < rounds) next = startWriter(record);
+    const owed = structuredClone(before);
+    const isOwed = ({ at }: { at: number }) => at < killed - EVERY_MS - SAVE_MS;
+    for (const { report } of written.filter(isOwed)) acknowledge(owed, report);
+    const found = noneAcknowledged();
+    const losses = [...(await failureOf(writer)), ...(await findLosses(url, owed, { found }))];
+    const counts = [written.length, written.filter(isOwed).length, found.items.size + found.increments.size];
+    all += counts[0] ?? 0;
+    kept += counts[1] ?? 0;
+    const line = `killed after ${after} ms, ${counts[0]} writes acknowledged, ${counts[1]} before the last interval`;
+    lost += tell(`snapshot round ${round}: ${line}, ${counts[2]} items and increments there`, losses);
+    before = found;
+  }
+  return tell(`snapshot: ${rounds} kills, ${all} writes acknowledged, ${kept} before the last interval`, [], lost);
 }
 
 /** A round without a write proves nothing. */
@@ -212,6 +273,12 @@ async function onFiles(): Promise<number> {
   return await killWriters("file", `file:${folder.path("memory")}`, async () => {});
 }
 
+async function onSnapshot(): Promise<number> {
+  if (!wanted("snapshot")) return 0;
+  using folder = temporaryFolder();
+  return await killSnapshots(`memory:?snapshot=${folder.path("memory.snapshot")}&every=${EVERY_MS / 1_000}`);
+}
+
 async function onPostgres(): Promise<number> {
   if (!wanted("postgres-client") && !wanted("postgres-server")) return 0;
   const server = await startPostgres();
@@ -228,7 +295,7 @@ async function onPostgres(): Promise<number> {
   }
 }
 
-const KINDS = ["sqlite", "file", "postgres-client", "postgres-server"] as const;
+const KINDS = ["sqlite", "file", "snapshot", "postgres-client", "postgres-server"] as const;
 const parsed = parseArgs({
   options: { rounds: { type: "string" }, only: { type: "string" }, seed: { type: "string" } },
 });
@@ -247,6 +314,6 @@ const wanted = (kind: (typeof KINDS)[number]) => only === undefined || only === 
 console.log(`kill loop: ${rounds} rounds, seed ${seed}`);
 const started = Date.now();
 // The files and the server share nothing but the processor.
-const lost = (await Promise.all([onSqlite(), onFiles(), onPostgres()])).reduce((sum, each) => sum + each);
+const lost = (await Promise.all([onSqlite(), onFiles(), onSnapshot(), onPostgres()])).reduce((sum, each) => sum + each);
 console.log(`kill loop: ${lost === 0 ? "none lost" : `LOST ${lost}`}, ${((Date.now() - started) / 1000).toFixed(0)} s`);
 process.exitCode = lost === 0 ? 0 : 1;

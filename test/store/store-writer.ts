@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { z } from "zod";
 import { renderError } from "../../src/errors.ts";
@@ -28,8 +29,11 @@ const DIMENSIONS = 64;
 const requestSchema = z.discriminatedUnion("do", [
   /** Open a store at a moment (milliseconds since 1970), put an item if told to, and close it. */
   z.object({ do: z.literal("open"), url: z.string(), at: z.number(), put: z.string().optional() }),
-  /** Write until finished or killed; `name` makes keys unique. */
-  z.object({ do: z.literal("write"), url: z.string(), seed: z.number(), name: z.string() }),
+  /** Write until finished or killed, with pauses between the writes of a loop; `name` makes keys unique. */
+  z.object({
+    ...{ do: z.literal("write"), url: z.string(), seed: z.number(), name: z.string() },
+    pauseMs: z.number().optional(),
+  }),
   z.object({ do: z.literal("finish") }),
 ]);
 type Request = z.infer<typeof requestSchema>;
@@ -128,7 +132,11 @@ async function serve(): Promise<void> {
   let finished = false;
   let writing: Promise<void> | undefined;
   // Loaded before a kill is aimed at what they do.
-  await Promise.all([import("../../src/store/sqlite-driver.ts"), import("../../src/store/postgres-driver.ts")]);
+  await Promise.all([
+    import("../../src/store/sqlite-driver.ts"),
+    import("../../src/store/postgres-driver.ts"),
+    import("../../src/store/snapshot-driver.ts"),
+  ]);
   report({ done: "ready" });
   for await (const line of createInterface({ input: process.stdin })) {
     const request = requestSchema.parse(JSON.parse(line));
@@ -162,11 +170,11 @@ async function open({ url, at, put }: Request & { do: "open" }): Promise<void> {
   }
 }
 
-async function write({ url, seed, name }: Request & { do: "write" }, isOver: () => boolean): Promise<void> {
+async function write({ url, seed, name, pauseMs }: Request & { do: "write" }, isOver: () => boolean): Promise<void> {
   const store = await openWrittenStore(url);
   const random = randomFrom(seed);
   try {
-    await Promise.all(WRITERS.map((writer) => writeOn(store, { writer, name, random, isOver })));
+    await Promise.all(WRITERS.map((writer) => writeOn(store, { writer, name, random, isOver, pauseMs })));
   } finally {
     await store.stop();
   }
@@ -174,12 +182,13 @@ async function write({ url, seed, name }: Request & { do: "write" }, isOver: () 
 
 async function writeOn(
   store: MnemailStore,
-  loop: { writer: string; name: string; random: () => number; isOver: () => boolean },
+  loop: { writer: string; name: string; random: () => number; isOver: () => boolean; pauseMs: number | undefined },
 ): Promise<void> {
-  const { writer, name, random, isOver } = loop;
+  const { writer, name, random, isOver, pauseMs } = loop;
   const last = await store.get(PLACES.slots(writer), "slot-0");
   let generation = z.object({ generation: z.number() }).parse(last?.value ?? { generation: 0 }).generation;
   for (let i = 0; !isOver(); i += 1) {
+    if (pauseMs !== undefined) await wait(pauseMs);
     const id = `${name}${writer}${i}`;
     const choice = random();
     if (choice < 0.4) {

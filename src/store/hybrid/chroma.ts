@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { OURS, type VectorIndex, type Where } from "./vector-index.ts";
-import { chunksOf, type Opening, refuseOtherDimensions, withMethods } from "./vector-place.ts";
+import { chunksOf, type Opening, refuseOtherDimensions, withMethods } from "./vector-package.ts";
 
 /** Records of one call; Chroma takes some 5,000. */
 const CHUNK = 1_000;

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { MnemailError } from "../../errors.ts";
 import { createVectorIndex, type LangChainVectors } from "./langchain-index.ts";
 import type { VectorIndex, Where } from "./vector-index.ts";
-import { type Opening, refuseOtherDimensions, withMethods } from "./vector-place.ts";
+import { type Opening, refuseOtherDimensions, withMethods } from "./vector-package.ts";
 
 /** The part of an index that is ours alone. */
 const NAMESPACE = "mnemail";

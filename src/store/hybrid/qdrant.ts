@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { createVectorIndex, type LangChainVectors } from "./langchain-index.ts";
 import { OURS, type VectorIndex, type Where } from "./vector-index.ts";
-import { type Opening, refuseOtherDimensions, withMethods } from "./vector-place.ts";
+import { type Opening, refuseOtherDimensions, withMethods } from "./vector-package.ts";
 
 const PAGE = 1_000;
 const TIMEOUT_MS = 10_000;

@@ -1,9 +1,10 @@
 import { MnemailError } from "../../errors.ts";
+import { parseVectorUrl, type VectorPlace } from "../../store-config/vector-place.ts";
 import { openChroma } from "./chroma.ts";
 import { openPinecone } from "./pinecone.ts";
 import { openQdrant } from "./qdrant.ts";
 import type { VectorIndex } from "./vector-index.ts";
-import { type Opening, parseVectorUrl, type VectorPlace, vectorFailure, withClearErrors } from "./vector-place.ts";
+import { type Opening, vectorFailure, withClearErrors } from "./vector-package.ts";
 import { openWeaviate } from "./weaviate.ts";
 
 /** How a vector database is reached. */

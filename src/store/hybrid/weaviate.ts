@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { OURS, type VectorIndex, type Where } from "./vector-index.ts";
-import { chunksOf, type Opening, refuseOtherDimensions, withMethods } from "./vector-place.ts";
+import { chunksOf, type Opening, refuseOtherDimensions, withMethods } from "./vector-package.ts";
 
 /** A server answers at most so many, as it is set up by default. */
 const REACH = 10_000;

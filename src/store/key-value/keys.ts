@@ -24,7 +24,7 @@ const LEFT = /[.~!*'()]/g;
  * the row has the real names.
  */
 export function rowKey({ namespace, key }: Address): string {
-  const whole = `${ROWS}${namespace.map((label) => `${encode(label)}/`).join("")}=${encode(key)}`;
+  const whole = `${ROWS}${namespace.map((label) => `${encodeLabel(label)}/`).join("")}=${encodeLabel(key)}`;
   if (whole.length <= LONGEST_KEY) return whole;
   return `${stemOf(namespace)}=~${hashText(JSON.stringify([namespace, key]), HASH_DIGITS)}`;
 }
@@ -34,7 +34,7 @@ export function rowPrefix(labels: readonly string[]): { prefix: string; isExact:
   const prefix = stemOf(labels);
   return {
     prefix,
-    isExact: prefix.length === ROWS.length + labels.reduce((sum, each) => sum + encode(each).length + 1, 0),
+    isExact: prefix.length === ROWS.length + labels.reduce((sum, each) => sum + encodeLabel(each).length + 1, 0),
   };
 }
 
@@ -42,14 +42,20 @@ export function rowPrefix(labels: readonly string[]): { prefix: string; isExact:
 function stemOf(labels: readonly string[]): string {
   let stem = ROWS;
   for (const label of labels) {
-    const longer = `${stem}${encode(label)}/`;
+    const longer = `${stem}${encodeLabel(label)}/`;
     if (longer.length > LONGEST_STEM) break;
     stem = longer;
   }
   return stem;
 }
 
-function encode(text: string): string {
+/**
+ * A label or key as a part of a key between slashes: percent-encoded, and of more than 180 characters ending in its hash,
+ * before which alone stands a `~`. No two texts share one.
+ *
+ * @throws URIError for a text with half a surrogate pair.
+ */
+export function encodeLabel(text: string): string {
   const encoded = encodeURIComponent(text).replace(
     LEFT,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

@@ -1,12 +1,12 @@
 import { Redis } from "ioredis";
 import { MnemailError } from "../../errors.ts";
-import { maskUrl } from "../../store-config.ts";
+import { maskUrl } from "../../store-config/masks.ts";
+import type { RedisAddress } from "../../store-config/redis-address.ts";
 import { createPatience } from "./patience.ts";
 import { isRedisAway, redisError } from "./redis-errors.ts";
 
 const CONNECT_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
-const DEFAULT_PREFIX = "mnemail";
 
 /** How a Redis is used. Durations in milliseconds. */
 export interface RedisOptions {
@@ -15,57 +15,6 @@ export interface RedisOptions {
   /** How long one command may take; 30 s by default. */
   timeoutMs?: number;
   warn?: (line: string) => void;
-}
-
-/** A Redis that a URL names. */
-export interface RedisAddress {
-  host: string;
-  port: number;
-  tls: boolean;
-  username: string | undefined;
-  password: string | undefined;
-  database: number;
-  /** What all our keys begin with, between braces. */
-  prefix: string;
-}
-
-/**
- * Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE][?prefix=NAME]`; `rediss:` for TLS. User and password are
- * percent-encoded.
- *
- * @throws MnemailError("store") in one line, without secrets.
- */
-export function parseRedisUrl(url: string): RedisAddress {
-  const refuse = (what: string) =>
-    new MnemailError(
-      "store",
-      `${maskUrl(url)}: ${what}`,
-      "allowed: redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=NAME, rediss:// for TLS",
-    );
-  if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) throw refuse("not the URL of a Redis");
-  const { protocol, hostname, port, username, password, pathname, searchParams, hash } = new URL(url);
-  const database = /^\/?(\d{0,9})$/.exec(pathname)?.[1];
-  if (hostname === "" || hash !== "" || pathname.includes("@")) throw refuse("no usable host");
-  if (database === undefined) throw refuse("the database is no number");
-  const prefix = searchParams.get("prefix") ?? DEFAULT_PREFIX;
-  if ([...searchParams.keys()].some((name) => name !== "prefix")) throw refuse("the only option is prefix");
-  if (!/^[\w.:-]{1,64}$/.test(prefix)) throw refuse("a prefix has 1 to 64 letters, digits and _ . : -");
-  const decode = (text: string) => {
-    try {
-      return text === "" ? undefined : decodeURIComponent(text);
-    } catch {
-      throw refuse("user or password is not percent-encoded");
-    }
-  };
-  return {
-    host: hostname.replace(/^\[|\]$/g, ""),
-    port: Number(port || 6379),
-    tls: protocol === "rediss:",
-    username: decode(username),
-    password: decode(password),
-    database: Number(database || 0),
-    prefix,
-  };
 }
 
 /** One connection to a Redis, which is made when it is needed and made again after it was lost. */

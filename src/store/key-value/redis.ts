@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import { parseRedisUrl } from "../../store-config/redis-address.ts";
 import type { RowDriver } from "../row-driver.ts";
 import type { SearchLanguage } from "../tokens.ts";
 import type { KeyChange, KeyValue } from "./key-value.ts";
 import { createKeyValueDriver } from "./key-value-driver.ts";
-import { connectRedis, parseRedisUrl, type RedisConnection, type RedisOptions } from "./redis-connection.ts";
+import { connectRedis, type RedisConnection, type RedisOptions } from "./redis-connection.ts";
 import { createRedisReader, ownKeys } from "./redis-reader.ts";
 import { WRITE } from "./redis-scripts.ts";
 import { findRedisProblems, readRedisName, rewriteRedisFiles } from "./redis-server.ts";

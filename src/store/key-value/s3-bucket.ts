@@ -1,24 +1,8 @@
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
-import { MnemailError } from "../../errors.ts";
+import { checkS3, type S3Config } from "../../store-config/s3-place.ts";
 import { S3Refusal } from "./s3-errors.ts";
 import { childText, parseXml } from "./s3-xml.ts";
-
-/** A place in a bucket, and who asks. */
-export interface S3Config {
-  bucket: string;
-  /** What all our objects begin with, such as `team/memory`; empty for the whole bucket. */
-  prefix: string;
-  /** The server's URL; AWS's own of the region by default. */
-  endpoint?: string;
-  /** `us-east-1` by default, which compatible servers take for any. */
-  region?: string;
-  accessKeyId: string;
-  secretAccessKey: string;
-  sessionToken?: string;
-  /** Whether the bucket stands in the path rather than in the host: by default where an endpoint is named. */
-  pathStyle?: boolean;
-}
 
 /** One object, as a listing has it. `etag` changes with its text. */
 export interface S3Entry {
@@ -44,30 +28,14 @@ export interface S3Bucket {
 }
 
 const OBJECTS_PER_PAGE = 1_000;
-const LONGEST_PREFIX = 120;
 
 /**
  * Names a bucket; no request is made yet. Each request gives up after `timeoutMs`.
  *
- * @throws MnemailError("store") for a configuration that cannot be meant, in one line without secrets.
+ * @throws MnemailError("config") for a configuration that cannot be meant, in one line without secrets.
  */
 export function openBucket(config: S3Config, timeoutMs: number): S3Bucket {
-  const { bucket, region = "us-east-1" } = config;
-  const prefix = config.prefix.replace(/^\/+|\/+$/g, "");
-  const refuse = (what: string, hint: string) => new MnemailError("store", `s3://${bucket}/${prefix}: ${what}`, hint);
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$/.test(bucket))
-    throw new MnemailError("store", "s3: no bucket has such a name", "allowed: s3://BUCKET/PREFIX");
-  if (prefix.length > LONGEST_PREFIX || !/^([\w=@+,~-][\w.=@+,~-]*(\/|$))*$/.test(prefix))
-    throw refuse(
-      "no usable prefix",
-      "up to 120 letters, digits and _ . = @ + , ~ - between slashes, no . at a beginning",
-    );
-  if (!/^[\w-]{1,40}$/.test(region)) throw refuse("no usable region", "correct AWS_REGION");
-  const endpoint = config.endpoint ?? `https://s3.${region}.amazonaws.com${region.startsWith("cn-") ? ".cn" : ""}`;
-  if (!/^https?:\/\/[^@?#]+$/.test(endpoint) || !URL.canParse(endpoint))
-    throw refuse("no usable endpoint", "AWS_ENDPOINT_URL_S3 is as https://HOST, without user or query");
-  if (config.accessKeyId === "" || config.secretAccessKey === "")
-    throw refuse("no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+  const { bucket, prefix, region, endpoint } = checkS3(config);
   const base = new URL(endpoint);
   // With a period, no certificate covers the host; capital letters and _ are none of a host's.
   if (config.pathStyle ?? (config.endpoint !== undefined || !/^[a-z0-9-]+$/.test(bucket)))

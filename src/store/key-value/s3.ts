@@ -1,11 +1,12 @@
 import pLimit from "p-limit";
 import { MnemailError } from "../../errors.ts";
+import type { S3Config } from "../../store-config/s3-place.ts";
 import type { RowDriver } from "../row-driver.ts";
 import type { SearchLanguage } from "../tokens.ts";
 import type { KeyChange, KeyValue } from "./key-value.ts";
 import { createKeyValueDriver } from "./key-value-driver.ts";
 import { createPatience } from "./patience.ts";
-import { openBucket, type S3Bucket, type S3Condition, type S3Config } from "./s3-bucket.ts";
+import { openBucket, type S3Bucket, type S3Condition } from "./s3-bucket.ts";
 import { isS3Away, S3Refusal, s3Error } from "./s3-errors.ts";
 import { TextCache } from "./text-cache.ts";
 

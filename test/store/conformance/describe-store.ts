@@ -1,5 +1,6 @@
 import type { BaseStore } from "@langchain/langgraph-checkpoint";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { embedText } from "../../../src/stand-in/embedding.ts";
 import type { StoreIndex } from "../../../src/store/embedder.ts";
 import { MnemailStore } from "../../../src/store/mnemail-store.ts";
@@ -53,8 +54,57 @@ export function indexOf(model = "stand-in", dimensions = 64): StoreIndex {
   };
 }
 
+/** What a machine may lack, by the beginning of the names of the stores that need it. */
+const NEEDED: Record<string, string> = {
+  Redis: "redis-server on PATH",
+  "PostgreSQL (PostgreSQL": "a PostgreSQL server: initdb and postgres in /usr/lib/postgresql or on PATH",
+  "hybrid: SQLite and a Chroma": "the packages that test/store/hybrid/install-packages.sh installs",
+  "hybrid: SQLite and Qdrant": "the packages that test/store/hybrid/install-packages.sh installs",
+  "hybrid: SQLite and Pinecone": "the packages that test/store/hybrid/install-packages.sh installs",
+  "hybrid: SQLite and Weaviate": "the packages that test/store/hybrid/install-packages.sh installs",
+};
+
+/** What was run, and what is declared of it. */
+const summary = new Map<string, Record<string, string>>();
+let isSummaryAwaited = false;
+
+/** Every declared difference with its reason, and the stores that a machine lacks. */
+function renderSummary(): string {
+  /** The stores by what they declare: clause and reason. */
+  const storesOf = new Map<string, string[]>();
+  for (const [name, differences] of summary) {
+    for (const each of Object.entries(differences)) {
+      const declared = JSON.stringify(each);
+      storesOf.set(declared, [...(storesOf.get(declared) ?? []), name]);
+    }
+  }
+  const clausesOf = new Map<string, string[]>();
+  for (const [declared, names] of storesOf) {
+    const [clause, reason] = z.tuple([z.string(), z.string()]).parse(JSON.parse(declared));
+    const heading = `- ${names.join("; ")}: ${reason}`;
+    clausesOf.set(heading, [...(clausesOf.get(heading) ?? []), `    ${clause}`]);
+  }
+  const isRun = (beginning: string) => [...summary.keys()].some((name) => name.startsWith(beginning));
+  const lacking = Object.entries(NEEDED).filter(([beginning]) => !isRun(beginning));
+  return [
+    "conformance: declared differences, each with the clauses it is about",
+    ...[...clausesOf].flatMap(([heading, clauses]) => [heading, ...clauses]),
+    ...(lacking.length > 0 ? ["conformance: not run"] : []),
+    ...lacking.map(([beginning, needed]) => `- ${beginning}…: needs ${needed}`),
+  ].join("\n");
+}
+
 /** Runs every clause on a store; those declared as differences have to fail. */
 export function describeStore(name: string, all: readonly Clause[], prepare: () => Promise<StoreUnderTest>): void {
+  // At the end of the file, since the first store is described at its top.
+  if (!isSummaryAwaited) {
+    afterAll(() => {
+      console.log(renderSummary());
+      summary.clear();
+      isSummaryAwaited = false;
+    });
+  }
+  isSummaryAwaited = true;
   describe(`${name}: the contract of a store`, () => {
     let subject: StoreUnderTest;
     beforeEach(async () => {
@@ -62,6 +112,7 @@ export function describeStore(name: string, all: readonly Clause[], prepare: () 
     });
     afterEach(() => subject.release());
     afterAll(() => {
+      summary.set(name, subject.differences);
       console.log(
         `conformance: ${name} ${all.length} clauses, ${Object.keys(subject.differences).length} declared differences`,
       );
