@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { InMemoryStore } from "@langchain/langgraph";
 import type { Operation } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Receipt } from "../../src/memory/feedback-record.ts";
 import { Memory } from "../../src/memory/memory.ts";
 import { renderProfile } from "../../src/memory/profile.ts";
@@ -14,17 +14,36 @@ import type { VectorIndex } from "../../src/store/hybrid/vector-index.ts";
 import type { KeyValue } from "../../src/store/key-value/key-value.ts";
 import { createKeyValueDriver } from "../../src/store/key-value/key-value-driver.ts";
 import { mapKeyValue } from "../../src/store/key-value/map.ts";
+import { openRedisDriver } from "../../src/store/key-value/redis.ts";
 import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
+import { userNamespaces } from "../../src/store/namespaces.ts";
 import type { RowDriver } from "../../src/store/row-driver.ts";
-import { indexOf } from "../store/conformance/describe-store.ts";
+import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { email, temporaryFolder } from "../support/assistant.ts";
 import { PlainStore } from "../support/copying-store.ts";
 import { externalPostgres, startPostgres } from "../support/postgres.ts";
 import { startRedis } from "../support/redis.ts";
-import { openStoreOf } from "../support/store-of-url.ts";
+import { startLoopbackS3 } from "../support/s3.ts";
+import { startChroma } from "../support/vector-servers/chroma.ts";
+import { hasVectorPackages } from "../support/vector-servers/packages.ts";
+import type { Loopback } from "../support/vector-servers/table.ts";
 import { processVectors } from "../support/vector-store.ts";
-import { answerSchema, type Done, perform, promptsOf, ruleText, type Step } from "./writer.ts";
+import {
+  answerSchema,
+  type Done,
+  factText,
+  openStoreOfSettings,
+  perform,
+  promptsOf,
+  ruleText,
+  type Settings,
+  type Step,
+  WRITER_INDEX,
+} from "./writer.ts";
+
+const redis = await startRedis();
+afterAll(() => redis?.stop());
 
 const PROMPTS = loadPrompts();
 const USER = "ana";
@@ -61,11 +80,12 @@ async function performAll(
   memories: readonly Memory[],
   writers: readonly Step[][],
   acknowledged: (memory: Memory, step: Step) => Promise<void> = async () => {},
+  userId = USER,
 ): Promise<Done[]> {
   const all = memories.map(async (memory, i) => {
     const done: Done[] = [];
     for (const step of writers[i] ?? []) {
-      done.push(await perform(memory, USER, step, `writer ${i}`));
+      done.push(await perform(memory, userId, step, `writer ${i}`));
       await acknowledged(memory, step);
     }
     return done;
@@ -151,7 +171,10 @@ async function expectAsAcknowledged(memory: Memory, userId: string, done: readon
 
 /** Each topic that was added is, exactly once, in each prompt it is about, in the next triage. */
 async function expectOnce(memory: Memory, ...steps: Step[]): Promise<void> {
-  const { system } = await nextTriage(memory, USER);
+  expectEachOnce((await nextTriage(memory, USER)).system, steps);
+}
+
+function expectEachOnce(system: string, steps: readonly Step[]): void {
   for (const step of steps) {
     if (step.do !== "add") continue;
     for (const prompt of promptsOf(step.n)) expect(countOf(system, ruleText(String(step.n), prompt)), prompt).toBe(1);
@@ -159,13 +182,13 @@ async function expectOnce(memory: Memory, ...steps: Step[]): Promise<void> {
 }
 
 /** As many rules as were said, each of them once. */
-async function expectAllOnce(memory: Memory, writers: readonly Step[][]): Promise<void> {
-  await expectOnce(memory, ...writers.flat());
-  const { prompts } = await nextTriage(memory, USER);
+async function expectAllOnce(memory: Memory, writers: readonly Step[][], userId = USER): Promise<void> {
+  const { system, prompts } = await nextTriage(memory, userId);
+  expectEachOnce(system, writers.flat());
   const said = new Set(writers.flat().flatMap((step) => (step.do === "add" ? [step.n] : [])));
   const about = [...said].flatMap(promptsOf);
   for (const name of TRIAGE) expect(prompts[name].rules).toHaveLength(about.filter((each) => each === name).length);
-  expect(await memory.ledger.unlearnt(USER)).toEqual([]);
+  expect(await memory.ledger.unlearnt(userId)).toEqual([]);
 }
 
 describe("two writers on a copying store in one process", () => {
@@ -275,44 +298,121 @@ describe("two writers on texts by key", () => {
   });
 });
 
-test("two writers on documents and vectors in two places lose no feedback and apply none twice", async () => {
-  const property = fc.asyncProperty(fc.scheduler(), writersOf(anyStep), async (scheduler, writers) => {
-    const documents = createMemoryDriver();
-    const vectors = processVectors();
-    const open = async (step: () => Promise<void>) => {
-      const scheduledDocuments: RowDriver = { ...documents, run: (batch) => step().then(() => documents.run(batch)) };
-      const scheduledVectors: VectorIndex = {
-        ...vectors,
-        add: (added) => step().then(() => vectors.add(added)),
-        remove: (ids) => step().then(() => vectors.remove(ids)),
-        search: (near, limit, where) => step().then(() => vectors.search(near, limit, where)),
-        find: (where, dimensions) => step().then(() => vectors.find(where, dimensions)),
-      };
-      const driver = await openHybridDriver(scheduledDocuments, scheduledVectors);
-      return new Memory(await MnemailStore.open(driver, { index: indexOf() }), PROMPTS);
+describe("two writers on documents and vectors in two places", () => {
+  /** Two handles on documents, as two processes have them, and how often they are written at once. */
+  const places: [name: string, numRuns: number, open: () => Promise<{ handles: RowDriver[] } & AsyncDisposable>][] = [
+    [
+      "memory",
+      100,
+      async () => {
+        const documents = createMemoryDriver();
+        return { handles: [documents, documents], [Symbol.asyncDispose]: () => documents.close() };
+      },
+    ],
+    [
+      "SQLite",
+      30,
+      async () => {
+        const folder = temporaryFolder();
+        const handles = [1, 2].map(() => openSqliteDriver(folder.path("memory.db")));
+        const close = async () => {
+          for (const each of handles) await each.close();
+          folder[Symbol.dispose]();
+        };
+        return { handles, [Symbol.asyncDispose]: close };
+      },
+    ],
+    [
+      "Redis",
+      20,
+      async () => {
+        const handles = await Promise.all([1, 2].map(() => openRedisDriver(`${redis?.url}?prefix=beside-vectors`)));
+        const close = async () => {
+          for (const each of handles) await each.close();
+        };
+        return { handles, [Symbol.asyncDispose]: close };
+      },
+    ],
+  ];
+
+  /** The same rows, of which each batch waits for its turn. */
+  function inSteps(documents: RowDriver, step: () => Promise<void>): RowDriver {
+    return {
+      withoutVectors: documents.withoutVectors,
+      isAtomic: documents.isAtomic,
+      run: (batch) => step().then(() => documents.run(batch)),
+      vectorSpace: () => documents.vectorSpace(),
+      resetVectors: (space) => documents.resetVectors(space),
+      unembedded: (limit) => documents.unembedded(limit),
+      pages: (prefixes) => documents.pages(prefixes),
+      drop: (prefixes) => documents.drop(prefixes),
+      sweep: () => documents.sweep(),
+      health: () => documents.health(),
+      close: () => documents.close(),
     };
-    const scheduled = () => open(() => scheduler.schedule(Promise.resolve()));
-    const pair = [await scheduled(), await scheduled()];
-    const done = await scheduler.waitFor(performAll(pair, writers));
-    await expectAsAcknowledged(await open(async () => {}), USER, done);
-  });
-  await fc.assert(property, { numRuns: 200 });
+  }
+
+  test.each(places.filter(([name]) => redis || name !== "Redis"))(
+    "with the documents in %s lose no feedback and apply none twice, and no vector",
+    async (_, numRuns, openPlace) => {
+      await using place = await openPlace();
+      const kept = processVectors();
+      let rounds = 0;
+      const property = fc.asyncProperty(fc.scheduler(), writersOf(anyStep), async (scheduler, writers) => {
+        const open = async (documents: RowDriver, step: () => Promise<void>) => {
+          const scheduledVectors: VectorIndex = {
+            ...kept,
+            add: (added) => step().then(() => kept.add(added)),
+            remove: (ids) => step().then(() => kept.remove(ids)),
+            search: (near, limit, where) => step().then(() => kept.search(near, limit, where)),
+            find: (where, dimensions) => step().then(() => kept.find(where, dimensions)),
+          };
+          const driver = await openHybridDriver(inSteps(documents, step), scheduledVectors);
+          return MnemailStore.open(driver, { index: WRITER_INDEX });
+        };
+        const [first, second] = place.handles;
+        if (!first || !second) throw new Error("two handles were opened");
+        const step = () => scheduler.schedule(Promise.resolve());
+        const pair = [await open(first, step), await open(second, step)];
+        rounds += 1;
+        const user = `user-${rounds}`;
+        const memories = pair.map((store) => new Memory(store, PROMPTS));
+        const done = await scheduler.waitFor(performAll(memories, writers, undefined, user));
+        const reader = await open(first, async () => {});
+        await expectAsAcknowledged(new Memory(reader, PROMPTS), user, done);
+        await expectFacts(reader, user, writers);
+      });
+      await fc.assert(property, { numRuns });
+    },
+  );
 });
+
+/** Each fact that was stated is there, and is found by its vector. */
+async function expectFacts(store: MnemailStore, userId: string, writers: readonly Step[][]): Promise<void> {
+  const namespacePrefix = userNamespaces(userId).collection;
+  const stated = new Set(writers.flat().flatMap((step) => (step.do === "add" ? [factText(step.n)] : [])));
+  const searches = [...stated].map((query) => ({ namespacePrefix, query, ranking: "vector" as const, limit: 1 }));
+  const found = await store.batch(searches);
+  expect(found.map((items) => items.map(({ value, score }) => [value["content"], score?.toFixed(3)]))).toEqual(
+    [...stated].map((text) => [[text, "1.000"]]),
+  );
+  // What the database holds of it is neither less nor more than what there is.
+  expect(await store.health()).toMatchObject({ unembedded: 0 });
+}
 
 /** How long both processes have to read what they are told, in milliseconds, so that they begin together. */
 const AHEAD_MS = 4;
 
 /** A process that writes when it is told. */
-async function startWriter(url: string, name: string) {
+function startWriter(settings: Settings, name: string) {
   const program = fileURLToPath(new URL("writer.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), program, url, name], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
+  const command = ["--import", import.meta.resolve("tsx"), program, JSON.stringify(settings), name];
+  const child = spawn(process.execPath, command, { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.on("error", () => {});
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async () => answerSchema.parse(JSON.parse((await lines.next()).value ?? '{"error": "it ended"}'));
-  await next();
   return {
+    ready: next(),
     ask: async (request: { user: string; steps: Step[]; from: number }) => {
       child.stdin.write(`${JSON.stringify(request)}\n`);
       return next();
@@ -321,14 +421,33 @@ async function startWriter(url: string, name: string) {
   };
 }
 
-/** Rounds of two processes on one database, each round for a user of its own; returns how often one met the other. */
-async function runTogether(url: string, numRuns: number): Promise<number> {
-  await using store = await openStoreOf(url);
+/** What two processes did for a user of their own. */
+interface Round {
+  store: MnemailStore;
+  memory: Memory;
+  user: string;
+  writers: Step[][];
+  done: Done[];
+}
+
+/**
+ * Rounds of two processes on one store, `numRuns` or as many more, up to five times, as it takes until one met what the other
+ * changed of what it had read. Returns how often that was, as far as the processes or `check` tell.
+ */
+async function runTogether(
+  settings: Settings,
+  numRuns: number,
+  steps: fc.Arbitrary<Step>,
+  check: (round: Round) => Promise<number>,
+): Promise<number> {
+  await using store = await openStoreOfSettings(settings);
   const memory = new Memory(store, PROMPTS);
-  using first = await startWriter(url, "first");
-  using second = await startWriter(url, "second");
+  using first = startWriter(settings, "first");
+  using second = startWriter(settings, "second");
+  await Promise.all([first.ready, second.ready]);
   let [rounds, conflicts] = [0, 0];
-  const property = fc.asyncProperty(writersOf(anyStep, 3), async (writers) => {
+  const property = fc.asyncProperty(writersOf(steps, 3), async (writers) => {
+    if (rounds >= numRuns && conflicts > 0) return;
     rounds += 1;
     const user = `user-${rounds}`;
     const from = Date.now() + AHEAD_MS;
@@ -337,31 +456,77 @@ async function runTogether(url: string, numRuns: number): Promise<number> {
     expect(answers.map((each) => each?.error)).toEqual([undefined, undefined]);
     for (const each of answers) conflicts += each?.conflicts ?? 0;
     const done = answers.flatMap((each) => each?.done ?? []);
-    await expectAsAcknowledged(memory, user, done);
+    conflicts += await check({ store, memory, user, writers, done });
   });
   // What fails need not fail again in another run, so there is nothing to shrink.
-  await fc.assert(property, { numRuns, endOnFailure: true });
+  await fc.assert(property, { numRuns: 5 * numRuns, endOnFailure: true });
   return conflicts;
 }
 
+const runAll = (settings: Settings, numRuns: number) =>
+  runTogether(settings, numRuns, anyStep, async ({ memory, user, done }) => {
+    await expectAsAcknowledged(memory, user, done);
+    return 0;
+  });
+
+/** The same, where each fact has its vector in a database beside the store. */
+const runWithVectors = (settings: Settings, numRuns: number) =>
+  runTogether(settings, numRuns, anyStep, async ({ store, memory, user, writers, done }) => {
+    await expectAsAcknowledged(memory, user, done);
+    await expectFacts(store, user, writers);
+    return 0;
+  });
+
 test("two processes on one SQLite file lose no feedback and apply none twice, 200 times", async () => {
   using folder = temporaryFolder();
-  expect(await runTogether(`sqlite:${folder.path("memory.db")}`, 200)).toBeGreaterThan(0);
+  expect(await runAll({ STORE_URL: `sqlite:${folder.path("memory.db")}` }, 200)).toBeGreaterThan(0);
 });
 
 test("two processes on one folder of files lose no feedback and apply none twice, 50 times", async () => {
   using folder = temporaryFolder();
-  expect(await runTogether(`file:${folder.path("memory")}`, 50)).toBeGreaterThan(0);
+  expect(await runAll({ STORE_URL: `file:${folder.path("memory")}` }, 50)).toBeGreaterThan(0);
 });
 
-const redis = await startRedis();
-
 describe.skipIf(!redis)("two processes on one Redis server", () => {
-  afterAll(() => redis?.stop());
-
   test("lose no feedback and apply none twice, 50 times", async () => {
-    expect(await runTogether(redis?.url ?? "", 50)).toBeGreaterThan(0);
+    expect(await runAll({ STORE_URL: redis?.url ?? "" }, 50)).toBeGreaterThan(0);
   });
+});
+
+describe.skipIf(!hasVectorPackages)("two processes with their vectors on one Chroma server", () => {
+  let chroma: Loopback;
+  beforeAll(async () => {
+    chroma = await startChroma();
+  });
+  afterAll(() => chroma.stop());
+  const vectorsIn = (collection: string) => `chroma://127.0.0.1:${chroma.port}/${collection}`;
+
+  test("and their documents in SQLite lose no feedback and apply none twice, and no vector, 12 times", async () => {
+    using folder = temporaryFolder();
+    const settings = { STORE_URL: `sqlite:${folder.path("memory.db")}`, VECTOR_URL: vectorsIn("sqlite") };
+    expect(await runWithVectors(settings, 12)).toBeGreaterThan(0);
+  });
+
+  test.skipIf(!redis)("and their documents in Redis do so too, 12 times", async () => {
+    const settings = { STORE_URL: `${redis?.url}?prefix=hybrid`, VECTOR_URL: vectorsIn("redis") };
+    expect(await runWithVectors(settings, 12)).toBeGreaterThan(0);
+  });
+});
+
+test("two processes on one S3 bucket, where no batch is all or nothing, lose no feedback and apply none twice, 8 times", async () => {
+  const s3 = await startLoopbackS3();
+  const settings = {
+    ...{ STORE_URL: `s3://${s3.bucket}/memory`, AWS_ENDPOINT_URL_S3: s3.endpoint, AWS_REGION: s3.region },
+    ...{ AWS_ACCESS_KEY_ID: s3.accessKeyId, AWS_SECRET_ACCESS_KEY: s3.secretAccessKey },
+  };
+  const conflicts = await runTogether(settings, 8, add, async ({ store, memory, user, writers }) => {
+    await expectAllOnce(memory, writers, user);
+    const log = await store.search(userNamespaces(user).versions, { limit: 100 });
+    // Who did not see the other made a version of the same number.
+    return log.length - new Set(log.map(({ value }) => `${value["prompt"]} ${value["version"]}`)).size;
+  });
+  expect(conflicts).toBeGreaterThan(0);
+  await s3.close();
 });
 
 const server = (await externalPostgres()) ?? (await startPostgres());
@@ -370,6 +535,6 @@ describe.skipIf(!server)("two processes on one PostgreSQL server", () => {
   afterAll(() => server?.stop());
 
   test("lose no feedback and apply none twice, 50 times", async () => {
-    expect(await runTogether(server?.url ?? "", 50)).toBeGreaterThan(0);
+    expect(await runAll({ STORE_URL: server?.url ?? "" }, 50)).toBeGreaterThan(0);
   });
 });

@@ -1,6 +1,8 @@
+import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
+import { loadConfig } from "../../src/config.ts";
 import { MnemailError, renderError } from "../../src/errors.ts";
 import { changeSchema, type Receipt, receiptSchema } from "../../src/memory/feedback-record.ts";
 import { liveVersion } from "../../src/memory/history.ts";
@@ -9,8 +11,13 @@ import { Memory } from "../../src/memory/memory.ts";
 import type { PromptChange } from "../../src/memory/version-puts.ts";
 import type { Operation } from "../../src/memory/versions.ts";
 import { loadPrompts } from "../../src/prompts.ts";
+import { embedText } from "../../src/stand-in/embedding.ts";
+import type { StoreIndex } from "../../src/store/embedder.ts";
+import { openHybridDriver } from "../../src/store/hybrid/hybrid-driver.ts";
+import { openVectorIndex } from "../../src/store/hybrid/vector-stores.ts";
+import { MnemailStore } from "../../src/store/mnemail-store.ts";
+import { openStore } from "../../src/store/open-store.ts";
 import { lesson } from "../support/lesson.ts";
-import { openStoreOf } from "../support/store-of-url.ts";
 
 // What one of two writers at once does to the memory of a user; run by itself, a process that does so when told.
 
@@ -55,6 +62,41 @@ export function promptsOf(n: number): (typeof PROMPTS)[number][] {
 /** The rule about a topic in one prompt. No other rule has its words, nor contains them. */
 export function ruleText(topic: string, prompt: string): string {
   return `Mail about topic ${topic} is meant by ${prompt}.`;
+}
+
+const THINGS = ["bicycles", "turbines", "violins", "glaciers", "invoices", "penguins", "lunches"];
+
+/** The fact about topic `n`, which is stated with its rules: unlike the others as words and as a vector. */
+export function factText(n: number): string {
+  return `Kim looks after ${THINGS[n % THINGS.length]}.`;
+}
+
+const DIMENSIONS = 64;
+/** Made in process. */
+export const WRITER_INDEX: StoreIndex = {
+  model: "stand-in",
+  embeddings: {
+    embedDocuments: async (texts) => texts.map((text) => [...embedText(text, DIMENSIONS)]),
+    embedQuery: async (text) => [...embedText(text, DIMENSIONS)],
+  },
+};
+
+/** The variables that tell a program its store, such as STORE_URL and VECTOR_URL. */
+export type Settings = Record<string, string>;
+
+/**
+ * Opens the store of settings as a program does that is told them; a PostgreSQL that is away is waited for. With `index`, or
+ * where vectors are beside it, what is put there is embedded.
+ */
+export async function openStoreOfSettings(settings: Settings, index?: StoreIndex): Promise<MnemailStore> {
+  const environment = { POSTGRES_RETRY_MS: "30000", ...settings };
+  const { vectors, ...place } = loadConfig({ environment, directory: tmpdir() }).store;
+  if (!vectors) return openStore(place, index ? { index } : {});
+  // Not imported where it is not needed: it says on stdout when there are no packages.
+  const { importVectorPackage } = await import("../support/vector-servers/packages.ts");
+  const vectorIndex = await openVectorIndex(vectors.url, { ...vectors, importPackage: importVectorPackage });
+  const { driver: documents } = await openStore(place);
+  return MnemailStore.open(await openHybridDriver(documents, vectorIndex), { index: index ?? WRITER_INDEX });
 }
 
 /** Does one step as `writer`, and returns once it is acknowledged. */
@@ -112,7 +154,8 @@ async function lessonOf(memory: Memory, userId: string, step: Taught, at: string
     }
     if (operation) changes.push({ prompt, operations: [operation] });
   }
-  const made = lesson(id, step.do === "propose" ? { proposed: changes } : { live: changes });
+  const facts = step.do === "add" ? [{ text: factText(step.n), supersedes: [] }] : [];
+  const made = lesson(id, step.do === "propose" ? { proposed: changes } : { facts, live: changes });
   return { ...made, feedback: { ...made.feedback, at } };
 }
 
@@ -126,8 +169,8 @@ export const answerSchema = z.object({
   error: z.string().optional(),
 });
 
-async function serve(url: string, writer: string): Promise<void> {
-  const store = await openStoreOf(url);
+async function serve(settings: Settings, writer: string): Promise<void> {
+  const store = await openStoreOfSettings(settings);
   let conflicts = 0;
   const putIf = store.putIf.bind(store);
   store.putIf = async (puts) => {
@@ -153,5 +196,7 @@ async function serve(url: string, writer: string): Promise<void> {
   await store.stop();
 }
 
-const [, program, url = "", writer = ""] = process.argv;
-if (import.meta.url === pathToFileURL(program ?? "").href) await serve(url, writer);
+const [, program, settings = "", writer = ""] = process.argv;
+if (import.meta.url === pathToFileURL(program ?? "").href) {
+  await serve(z.record(z.string(), z.string()).parse(JSON.parse(settings)), writer);
+}

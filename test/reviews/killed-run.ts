@@ -8,7 +8,8 @@ import { type OpenAssistant, openAssistant } from "../../src/assistant.ts";
 import { loadConfig } from "../../src/config.ts";
 import { MnemailError, renderError } from "../../src/errors.ts";
 import { createFileOutbox, type Outbox } from "../../src/mail/outbox.ts";
-import { openCheckpointer, openStore } from "../../src/store/open-store.ts";
+import { openCheckpointer } from "../../src/store/open-checkpointer.ts";
+import { openStore } from "../../src/store/open-store.ts";
 import { email } from "../support/assistant.ts";
 
 // A process that handles emails and decides, and ends by SIGKILL with each of many users' runs cut off at a point of its

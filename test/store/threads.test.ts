@@ -1,6 +1,8 @@
 import { Annotation, type BaseCheckpointSaver, END, interrupt, START, StateGraph } from "@langchain/langgraph";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { hasThreads, type OpenCheckpointer, openCheckpointer } from "../../src/store/open-store.ts";
+import { openKeyValueCheckpointer } from "../../src/store/key-value/key-value-checkpointer.ts";
+import { mapKeyValue } from "../../src/store/key-value/map.ts";
+import { hasThreads, type OpenCheckpointer, openCheckpointer } from "../../src/store/open-checkpointer.ts";
 import {
   deleteThread,
   findThread,
@@ -9,7 +11,7 @@ import {
   type ThreadSource,
   threadIdsOf,
 } from "../../src/store/threads.ts";
-import type { StoreConfig } from "../../src/store-config.ts";
+import type { StoreConfig } from "../../src/store-config/store-config.ts";
 import { temporaryFolder } from "../support/assistant.ts";
 import { startPglite, type TestDatabase } from "../support/postgres.ts";
 
@@ -67,12 +69,13 @@ afterAll(async () => {
   folder[Symbol.dispose]();
 });
 
-describe.each(["memory", "SQLite", "PostgreSQL"])("threads on %s", (name) => {
+describe.each(["memory", "SQLite", "PostgreSQL", "a key-value place"])("threads on %s", (name) => {
   const config = (): StoreConfig => {
     if (name === "memory") return { backend: "memory" };
     return name === "SQLite" ? { backend: "sqlite", path: folder.path(`${files++}.db`) } : postgres(pglite.url);
   };
-  const open = (): Promise<OpenCheckpointer> => openCheckpointer(config());
+  const open = async (): Promise<OpenCheckpointer> =>
+    name === "a key-value place" ? openKeyValueCheckpointer(mapKeyValue(new Map())) : openCheckpointer(config());
   beforeEach(() => (name === "PostgreSQL" ? pglite.reset() : undefined));
 
   test("are listed for their user alone, newest first, with what became of each", async () => {

@@ -41,9 +41,10 @@ export async function untilWritten(place: KeyValue, run: () => Promise<boolean>)
 }
 
 /**
- * Whose the threads of a place are: the newest checkpoint in the root namespace says so. A record of each thread has it; a
- * key below the user's name leads there. It is written last: after a crash in between, a thread is missing from its
- * user's list until its next checkpoint, and is never in another's.
+ * Whose the threads of a place are: the newest checkpoint in the root namespace says so. A record of each thread repeats it,
+ * and a key below the user's name leads there; both are written after the checkpoint. Where a place makes changes one by
+ * one, a crash in between leaves a list as it was, or without the thread, until its next checkpoint: who shows a thread
+ * has to look at whose its newest checkpoint is (`findThread` in `threads.ts` does).
  */
 export function createThreadOwners(place: KeyValue) {
   /** The records as this process wrote them last, with the keys that lead there. */

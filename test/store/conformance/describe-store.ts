@@ -81,7 +81,7 @@ function renderSummary(): string {
   const clausesOf = new Map<string, string[]>();
   for (const [declared, names] of storesOf) {
     const [clause, reason] = z.tuple([z.string(), z.string()]).parse(JSON.parse(declared));
-    const heading = `- ${names.join("; ")}: ${reason}`;
+    const heading = `- ${reason} (${names.join("; ")})`;
     clausesOf.set(heading, [...(clausesOf.get(heading) ?? []), `    ${clause}`]);
   }
   const isRun = (beginning: string) => [...summary.keys()].some((name) => name.startsWith(beginning));

@@ -10,7 +10,7 @@ import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { renderError } from "../../../src/errors.ts";
 import type { KeyValue } from "../../../src/store/key-value/key-value.ts";
 import { openRedis } from "../../../src/store/key-value/redis.ts";
-import { parseRedisUrl } from "../../../src/store/key-value/redis-connection.ts";
+import { parseRedisUrl } from "../../../src/store-config/redis-address.ts";
 import { temporaryFolder } from "../../support/assistant.ts";
 import { type RedisServer, startRedis } from "../../support/redis.ts";
 import { describePlace } from "./place-clauses.ts";

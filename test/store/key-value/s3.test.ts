@@ -3,9 +3,9 @@ import { createServer } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { renderError } from "../../../src/errors.ts";
 import { openS3, type S3Options } from "../../../src/store/key-value/s3.ts";
-import type { S3Config } from "../../../src/store/key-value/s3-bucket.ts";
 import { childText, parseXml } from "../../../src/store/key-value/s3-xml.ts";
 import { TextCache } from "../../../src/store/key-value/text-cache.ts";
+import type { S3Config } from "../../../src/store-config/s3-place.ts";
 import { type LoopbackS3, type S3Fault, startLoopbackS3 } from "../../support/s3.ts";
 import { describePlace } from "./place-clauses.ts";
 
