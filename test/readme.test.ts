@@ -133,6 +133,11 @@ test("the programs of docs/memory.md run as they stand", async () => {
   ]);
 });
 
+test("the program of docs/operations.md runs as it stands", async () => {
+  const [prompt] = await runPrograms(readFileSync("docs/operations.md", "utf8"), ["[kept.size > 0, prompt?.value]"]);
+  expect(prompt).toMatchObject([true, { rules: [{ text: "Always sign my emails with Nora." }] }]);
+});
+
 test("the commands of docs/evaluation.md work one after the other, and show what it says", async () => {
   using folder = temporaryFolder();
   const all = commandsOf(readFileSync("docs/evaluation.md", "utf8"));

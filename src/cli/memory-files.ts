@@ -60,8 +60,10 @@ export async function backupMemory(rawOptions: unknown): Promise<number> {
     else await pipeline(Readable.from(exportLines(store, undefined, tally.options)), fileStream(path));
   });
   const { items, left_out } = tally;
-  if (json) printJson(backup ? { file, format: "sqlite" } : { file, format: "jsonl", items, left_out });
-  else if (backup) console.log(`${file}: a SQLite database; to restore, put it in the place of the store's file`);
+  const [format, what] =
+    config.store.backend === "memory" ? ["snapshot", "a snapshot"] : ["sqlite", "a SQLite database"];
+  if (json) printJson(backup ? { file, format } : { file, format: "jsonl", items, left_out });
+  else if (backup) console.log(`${file}: ${what}; to restore, put it in the place of the store's file`);
   else console.log(`${file}: ${plural(items, "item")} of all users; to restore: mnemail memory import ${file}`);
   return left_out > 0 ? 1 : 0;
 }

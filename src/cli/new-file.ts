@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { open, rename, rm, stat } from "node:fs/promises";
+import { open, realpath, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { MnemailError } from "../errors.ts";
+import { checkpointFileOf } from "../store/open-checkpointer.ts";
 import { localPathOf } from "../store-config/describe-store.ts";
 import type { StoreConfig } from "../store-config/store-config.ts";
 
@@ -21,7 +23,11 @@ export async function writeNewFile(
     throw new MnemailError("input", `${path}: exists already`, "name another file, or replace it with --force");
   }
   const place = localPathOf(store);
-  for (const own of place === undefined ? [] : ["", "-wal", "-shm"].map((end) => place + end)) {
+  if (store.backend === "file" && (await isWithin(path, store.path))) {
+    throw new MnemailError("input", `${path}: is in the folder of the store itself`, "name another folder");
+  }
+  const files = [place, await checkpointFileOf(store)].flatMap((each) => each ?? []);
+  for (const own of files.flatMap((each) => ["", "-wal", "-shm"].map((end) => each + end))) {
     const used = await stat(own).catch(() => undefined);
     if (existing && used?.ino === existing.ino && used.dev === existing.dev) {
       throw new MnemailError("input", `${path}: is the store itself`, "name another file");
@@ -37,6 +43,14 @@ export async function writeNewFile(
     await rm(temporary, { force: true });
     throw fileError(path, error);
   }
+}
+
+/** Whether a file, which need not be there, would be in a folder or below it, whatever links lead there. */
+async function isWithin(path: string, folder: string): Promise<boolean> {
+  const [parent, root] = await Promise.all(
+    [dirname(resolve(path)), folder].map((each) => realpath(each).catch(() => undefined)),
+  );
+  return parent !== undefined && root !== undefined && (parent === root || parent.startsWith(join(root, "/")));
 }
 
 const REASONS: Record<string, string> = {

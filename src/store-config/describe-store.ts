@@ -2,6 +2,7 @@ import { maskSecret, maskUrl } from "./masks.ts";
 import { parseRedisUrl, renderRedis } from "./redis-address.ts";
 import { renderS3 } from "./s3-place.ts";
 import type { PlaceConfig, StoreConfig } from "./store-config.ts";
+import { FILE_MODE } from "./store-url.ts";
 
 /** The store as a URL, secrets masked. */
 export function renderStore({ vectors, ...place }: StoreConfig): string {
@@ -67,6 +68,8 @@ export function renderStoreSettings(store: StoreConfig): Record<string, string |
           postgres_password_file: store.passwordFile ?? "not set",
         }
       : {}),
+    ...(store.backend === "memory" && store.snapshot ? { snapshot_every_s: store.snapshot.everyMs / 1_000 } : {}),
+    ...(store.backend === "file" ? { file_mode: (store.mode ?? FILE_MODE).toString(8).padStart(4, "0") } : {}),
     ...(store.backend === "s3"
       ? {
           aws_access_key_id: maskSecret(store.accessKeyId),

@@ -23,6 +23,9 @@ export type ParsedStoreUrl =
 export const STORE_URL_FORMS =
   "memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, file:DIR, redis://HOST/DATABASE, s3://BUCKET/PREFIX";
 
+/** The mode of the files of `file:DIR`: for their owner alone. */
+export const FILE_MODE = 0o600;
+
 const MEMORY_FORM = "memory:?snapshot=FILE&every=SECONDS, with 1 to 86400 whole seconds (60)";
 const FILE_FORM = "file:DIR?mode=0660, the mode of its files in octal, which lets their owner read and write";
 const EVERY_S = 60;

@@ -97,7 +97,7 @@ export async function hasThreads(config: StoreConfig, warn?: (line: string) => v
 }
 
 /** The SQLite file of the threads, where that is where they are. */
-async function checkpointFileOf(config: StoreConfig): Promise<string | undefined> {
+export async function checkpointFileOf(config: StoreConfig): Promise<string | undefined> {
   switch (config.backend) {
     case "memory":
       return config.snapshot && `${config.snapshot.path}.checkpoints.db`;

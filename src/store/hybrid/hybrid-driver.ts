@@ -164,7 +164,9 @@ class HybridDriver implements RowDriver {
     try {
       await this.#vectors.find({ name: "version", values: ["0"] }, this.#last?.dimensions ?? 1);
     } catch (error) {
-      const problem = `${this.#vectors.name} does not answer: ${messageOf(error)}`;
+      const { name } = this.#vectors;
+      const text = messageOf(error);
+      const problem = text.startsWith(name) ? text : `${name} does not answer: ${text}`;
       problems.push({ problem, hint: "memory is searched by words until it does; then run `mnemail memory reindex`" });
     }
     const space = health.space && spaceOfMarks(health.space, this.#vectors.name);

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { MnemailError } from "../../errors.ts";
 import { errorCode, writeProblem } from "../../files/exclusive-file.ts";
 import { type FileLock, withFileLock } from "../../files/file-lock.ts";
+import { FILE_MODE } from "../../store-config/store-url.ts";
 import type { RowDriver } from "../row-driver.ts";
 import type { SearchLanguage } from "../tokens.ts";
 import { allow, createFileJournal, type Folder, inGroups, makeFolders, OWN_FOLDER } from "./file-journal.ts";
@@ -10,7 +11,6 @@ import { folderOfPrefix, keyOfPath, pathOfKey } from "./file-names.ts";
 import type { KeyValue } from "./key-value.ts";
 import { createKeyValueDriver } from "./key-value-driver.ts";
 
-const FILE_MODE = 0o600;
 /** How often others may write while something is read, before they are held up. */
 const ATTEMPTS = 3;
 

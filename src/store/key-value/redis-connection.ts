@@ -1,7 +1,6 @@
 import { Redis } from "ioredis";
 import { MnemailError } from "../../errors.ts";
-import { maskUrl } from "../../store-config/masks.ts";
-import type { RedisAddress } from "../../store-config/redis-address.ts";
+import { type RedisAddress, renderRedis } from "../../store-config/redis-address.ts";
 import { createPatience } from "./patience.ts";
 import { isRedisAway, redisError } from "./redis-errors.ts";
 
@@ -30,9 +29,9 @@ export interface RedisConnection {
   close(): Promise<void>;
 }
 
-/** Names the one connection of a place; no connection is made yet. */
-export function connectRedis(url: string, address: RedisAddress, options: RedisOptions): RedisConnection {
-  const place = maskUrl(url);
+/** Names the one connection to a Redis; no connection is made yet. */
+export function connectRedis(address: RedisAddress, options: RedisOptions): RedisConnection {
+  const place = renderRedis(address);
   const { retryMs = 10_000, timeoutMs = 30_000, warn = () => {} } = options;
   const patiently = createPatience({
     retryMs,

@@ -25,7 +25,7 @@ const writtenSchema = z.union([z.literal(0), z.literal(1)]);
  */
 export async function openRedis(url: string, options: RedisOptions = {}): Promise<KeyValue> {
   const address = parseRedisUrl(url);
-  const connection = connectRedis(url, address, options);
+  const connection = connectRedis(address, options);
   try {
     return createRedisPlace(await readRedisName(connection), connection, `{${address.prefix}}:`);
   } catch (error) {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
-import { checkS3, type S3Config } from "../../store-config/s3-place.ts";
+import { checkS3, renderS3, type S3Config } from "../../store-config/s3-place.ts";
 import { S3Refusal } from "./s3-errors.ts";
 import { childText, parseXml } from "./s3-xml.ts";
 
@@ -84,7 +84,7 @@ export function openBucket(config: S3Config, timeoutMs: number): S3Bucket {
       const { text } = await send("GET", undefined, { query: { versioning: "" }, accept: [200] });
       return childText(parseXml(text), "Status") !== undefined;
     },
-    place: `s3://${bucket}/${before}${config.endpoint === undefined ? "" : ` at ${base.host}`}`,
+    place: renderS3({ ...config, prefix }),
     async list(beginning, after, limit = OBJECTS_PER_PAGE) {
       const query = {
         ...{ "list-type": "2", "max-keys": String(limit), prefix: `${before}${beginning}` },

@@ -135,7 +135,7 @@ describe("a bucket of S3 as a place", () => {
       const warnings: string[] = [];
       const place = await open({}, { warn: (line) => warnings.push(line) });
       expect(warnings).toEqual([
-        expect.stringMatching(/^s3:\/\/memory-of-tests\/team\/memory\/ at \S+: the server passes over If-/),
+        expect.stringMatching(/^s3:\/\/memory-of-tests\/team\/memory at \S+: the server passes over If-/),
       ]);
       expect(await place.problems?.()).toMatchObject([
         { problem: expect.stringMatching(/^the server passes over If-/) },
