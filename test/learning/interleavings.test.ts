@@ -25,6 +25,7 @@ import { PlainStore } from "../support/copying-store.ts";
 import { externalPostgres, startPostgres } from "../support/postgres.ts";
 import { startRedis } from "../support/redis.ts";
 import { startLoopbackS3 } from "../support/s3.ts";
+import type { Settings } from "../support/store-of-settings.ts";
 import { startChroma } from "../support/vector-servers/chroma.ts";
 import { hasVectorPackages } from "../support/vector-servers/packages.ts";
 import type { Loopback } from "../support/vector-servers/table.ts";
@@ -33,11 +34,10 @@ import {
   answerSchema,
   type Done,
   factText,
-  openStoreOfSettings,
+  openWrittenStore,
   perform,
   promptsOf,
   ruleText,
-  type Settings,
   type Step,
   WRITER_INDEX,
 } from "./writer.ts";
@@ -440,7 +440,7 @@ async function runTogether(
   steps: fc.Arbitrary<Step>,
   check: (round: Round) => Promise<number>,
 ): Promise<number> {
-  await using store = await openStoreOfSettings(settings);
+  await using store = await openWrittenStore(settings);
   const memory = new Memory(store, PROMPTS);
   using first = startWriter(settings, "first");
   using second = startWriter(settings, "second");

@@ -1,8 +1,6 @@
-import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import { loadConfig } from "../../src/config.ts";
 import { MnemailError, renderError } from "../../src/errors.ts";
 import { changeSchema, type Receipt, receiptSchema } from "../../src/memory/feedback-record.ts";
 import { liveVersion } from "../../src/memory/history.ts";
@@ -13,11 +11,9 @@ import type { Operation } from "../../src/memory/versions.ts";
 import { loadPrompts } from "../../src/prompts.ts";
 import { embedText } from "../../src/stand-in/embedding.ts";
 import type { StoreIndex } from "../../src/store/embedder.ts";
-import { openHybridDriver } from "../../src/store/hybrid/hybrid-driver.ts";
-import { openVectorIndex } from "../../src/store/hybrid/vector-stores.ts";
-import { MnemailStore } from "../../src/store/mnemail-store.ts";
-import { openStore } from "../../src/store/open-store.ts";
+import type { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { lesson } from "../support/lesson.ts";
+import { openStoreOfSettings, type Settings } from "../support/store-of-settings.ts";
 
 // What one of two writers at once does to the memory of a user; run by itself, a process that does so when told.
 
@@ -81,22 +77,9 @@ export const WRITER_INDEX: StoreIndex = {
   },
 };
 
-/** The variables that tell a program its store, such as STORE_URL and VECTOR_URL. */
-export type Settings = Record<string, string>;
-
-/**
- * Opens the store of settings as a program does that is told them; a PostgreSQL that is away is waited for. With `index`, or
- * where vectors are beside it, what is put there is embedded.
- */
-export async function openStoreOfSettings(settings: Settings, index?: StoreIndex): Promise<MnemailStore> {
-  const environment = { POSTGRES_RETRY_MS: "30000", ...settings };
-  const { vectors, ...place } = loadConfig({ environment, directory: tmpdir() }).store;
-  if (!vectors) return openStore(place, index ? { index } : {});
-  // Not imported where it is not needed: it says on stdout when there are no packages.
-  const { importVectorPackage } = await import("../support/vector-servers/packages.ts");
-  const vectorIndex = await openVectorIndex(vectors.url, { ...vectors, importPackage: importVectorPackage });
-  const { driver: documents } = await openStore(place);
-  return MnemailStore.open(await openHybridDriver(documents, vectorIndex), { index: index ?? WRITER_INDEX });
+/** Opens the store of settings; with vectors only where they name a place for them. */
+export async function openWrittenStore(settings: Settings): Promise<MnemailStore> {
+  return openStoreOfSettings(settings, settings["VECTOR_URL"] === undefined ? {} : { index: WRITER_INDEX });
 }
 
 /** Does one step as `writer`, and returns once it is acknowledged. */
@@ -170,7 +153,7 @@ export const answerSchema = z.object({
 });
 
 async function serve(settings: Settings, writer: string): Promise<void> {
-  const store = await openStoreOfSettings(settings);
+  const store = await openWrittenStore(settings);
   let conflicts = 0;
   const putIf = store.putIf.bind(store);
   store.putIf = async (puts) => {

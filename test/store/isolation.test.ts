@@ -7,8 +7,8 @@ import { createMemoryDriver } from "../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../src/store/mnemail-store.ts";
 import { encodeUserId, userNamespaces, userRoots } from "../../src/store/namespaces.ts";
 import type { KeptRow, Ranking } from "../../src/store/row-driver.ts";
-import { openStoreOfSettings } from "../learning/writer.ts";
 import { startBackends } from "../support/every-backend.ts";
+import { openStoreOfSettings } from "../support/store-of-settings.ts";
 import { processVectors } from "../support/vector-store.ts";
 import { indexOf } from "./conformance/describe-store.ts";
 
@@ -178,7 +178,7 @@ describe("no user sees, lists or removes what is another's, whatever their ids a
   test.each(backends.list)("on $name", async ({ name, newPlace }) => {
     const { storeUrl, vectorUrl } = await newPlace();
     const settings = { ...backends.environment, STORE_URL: storeUrl, ...(vectorUrl ? { VECTOR_URL: vectorUrl } : {}) };
-    await using store = await openStoreOfSettings(settings, INDEX);
+    await using store = await openStoreOfSettings(settings, { index: INDEX });
     // Those in process are fast; the others are asked over a connection, or write and flush files.
     await keepApart(store, /^(SQLite|memory:[^(]*)$/.test(name) ? 20 : 5);
   });

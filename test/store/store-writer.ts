@@ -8,7 +8,7 @@ import { renderError } from "../../src/errors.ts";
 import { embedText } from "../../src/stand-in/embedding.ts";
 import type { StoreIndex } from "../../src/store/embedder.ts";
 import type { MnemailStore } from "../../src/store/mnemail-store.ts";
-import { openStoreOf } from "../support/store-of-url.ts";
+import { openStoreOfSettings } from "../support/store-of-settings.ts";
 
 // A process that uses a store as its parent says, so that it can be killed, or start at one moment with another.
 
@@ -57,7 +57,7 @@ export function openWrittenStore(url: string, warn: (line: string) => void = () 
     model: "stand-in",
     embeddings: { embedDocuments, embedQuery: async (text) => [...embedText(text, DIMENSIONS)] },
   };
-  return openStoreOf(url, { index, warn });
+  return openStoreOfSettings({ STORE_URL: url }, { index, warn });
 }
 
 /** The value of an item, which follows from its key. */
