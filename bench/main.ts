@@ -59,6 +59,19 @@ program
     process.stdout.write(`${options.json ? graphToJson(report) : graphToMarkdown(report)}\n`);
   });
 
+program
+  .command("places")
+  .description("the stores that are ranked in process (memory:, Map, file:, Redis) beside SQLite; some 2 minutes")
+  .option("--json", "print JSON for programs")
+  .option("--quick", "small numbers, below 25 seconds: proves that the command works")
+  .action(async (raw: unknown) => {
+    const options = z.object({ json: z.boolean().default(false), quick: z.boolean().default(false) }).parse(raw);
+    const { runPlacesBench } = await import("./places.ts");
+    const { placesToJson, placesToMarkdown } = await import("./places-report.ts");
+    const report = await runPlacesBench({ quick: options.quick }, noteTime());
+    process.stdout.write(`${options.json ? placesToJson(report) : placesToMarkdown(report)}\n`);
+  });
+
 /** A function that prints lines on stderr, each with the seconds since now. */
 function noteTime(): (line: string) => void {
   const started = Date.now();

@@ -12,7 +12,6 @@ import {
   type Row,
   type RowBatch,
   type RowDriver,
-  type RowScan,
   type RowWrite,
 } from "./row-driver.ts";
 import type { SearchLanguage } from "./tokens.ts";
@@ -42,6 +41,8 @@ export interface MemoryDriver extends RowDriver {
 
 interface StoredRow extends MemoryRow {
   version: number;
+  /** The value, once a search has needed it; no caller gets it. */
+  value?: JsonObject;
 }
 
 /** Whether the rows of a driver are in the memory of this process. */
@@ -57,10 +58,16 @@ export function createMemoryDriver(
   options: { language?: SearchLanguage; contents?: MemoryContents } = {},
 ): MemoryDriver {
   const rows = new Map<string, StoredRow>();
-  const rank = createRowRanker<Row & Pick<StoredRow, "vectors" | "version">>({
+  const rank = createRowRanker<StoredRow>({
     language: options.language ?? "english",
-    vectorsOf: ({ vectors }) => vectors.flatMap(({ embedding }) => embedding ?? []),
     versionOf: (row) => row.version,
+    // All are of the one space.
+    vectorsOf: ({ vectors }) => vectors.flatMap(({ embedding }) => embedding ?? []),
+    valueOf(row) {
+      row.value ??= parseValue(row.json);
+      return row.value;
+    },
+    toRow,
   });
   let space = options.contents?.space;
   /** Counts changes; a row has the number of its own. */
@@ -76,15 +83,6 @@ export function createMemoryDriver(
   };
   const below = (prefixes: string[][]) =>
     [...rows.values()].filter((row) => prefixes.some((prefix) => isBelow(row.namespace, prefix)));
-
-  const scan = (each: RowScan, comparable: boolean) => {
-    const live = below([each.prefix]).filter(isLive);
-    return rank(
-      live.map((row) => ({ ...toRow(row), vectors: row.vectors, version: row.version })),
-      each,
-      comparable,
-    );
-  };
 
   const write = (each: RowWrite, comparable: boolean, now: Date) => {
     const { namespace, key, value, vectors } = each;
@@ -121,7 +119,9 @@ export function createMemoryDriver(
       const comparable =
         !batch.space || (embeds ? claim(batch.space) : !space || spaceText(space) === spaceText(batch.space));
       const gets = batch.gets.map(read);
-      const scans = batch.scans.map((each) => scan(each, comparable));
+      const scans = batch.scans.map((each) =>
+        rank(below([each.prefix]).filter(isLive), each, comparable ? batch.space : undefined),
+      );
       const live = batch.listNamespaces ? [...rows.values()].filter(isLive) : [];
       const namespaces = [...new Map(live.map((row) => [row.namespace.join("."), [...row.namespace]])).values()];
       for (const { kept } of batch.writes) if (kept) refuseStrangeTimes(kept);
@@ -140,7 +140,7 @@ export function createMemoryDriver(
       space = wanted;
       version += 1;
       for (const row of rows.values()) {
-        set({ ...row, vectors: row.vectors.map(({ field }) => ({ field, embedding: null })) });
+        set({ ...row, version, vectors: row.vectors.map(({ field }) => ({ field, embedding: null })) });
       }
     },
     async unembedded(limit) {
@@ -182,12 +182,15 @@ export function createMemoryDriver(
   };
 }
 
+function parseValue(json: string): JsonObject {
+  return JSON.parse(json);
+}
+
 function toRow(stored: StoredRow): Row {
-  const value: JsonObject = JSON.parse(stored.json);
   return {
     namespace: [...stored.namespace],
     key: stored.key,
-    value,
+    value: parseValue(stored.json),
     createdAt: new Date(stored.createdAt),
     updatedAt: new Date(stored.updatedAt),
   };

@@ -1,74 +1,119 @@
 import { equalities, matchesFilter } from "./filter.ts";
 import { FUSED_PLACES } from "./fusion.ts";
 import { byAddressBytes } from "./kept-rows.ts";
-import { combine, rankByVector } from "./ranking.ts";
-import { addressText, type Row, type RowScan, type ScoredRow } from "./row-driver.ts";
+import { combine } from "./ranking.ts";
+import {
+  type Address,
+  addressText,
+  type JsonObject,
+  type Row,
+  type RowRanking,
+  type RowScan,
+  type ScoredRow,
+} from "./row-driver.ts";
+import { RowVectors } from "./row-vectors.ts";
 import type { SearchLanguage } from "./tokens.ts";
-import { type ItemVersion, WordIndexes } from "./word-index.ts";
+import { spaceText, type VectorSpace } from "./vector-space.ts";
+import { type ItemVersion, type WordIndex, WordIndexes } from "./word-index.ts";
 
 /** Items whose words are kept indexed between searches. */
 const INDEXED_ITEMS = 100_000;
 
+/** A row that a search in process ranks; whatever else it has to know of one it asks for, since that takes time. */
+export type RankedRow = Address & Pick<Row, "updatedAt">;
+
 /** What a search in process has to know of rows. */
-export interface RowAccess<T extends Row> {
+export interface RowAccess<T extends RankedRow> {
   language: SearchLanguage;
-  /** The comparable vectors of a row. */
-  vectorsOf: (row: T) => Float32Array[];
-  /** Another one for each value that a row has had. */
+  /** Another one for each value and for all vectors that a row has had. */
   versionOf: (row: T) => ItemVersion;
+  /** The vectors of a row in a space; asked for where they are new. */
+  vectorsOf: (row: T, space: VectorSpace) => readonly Float32Array[];
+  /** The value of a row, to read: asked for where a filter or the index of words needs it. */
+  valueOf: (row: T) => JsonObject;
+  /** What is found, which is the caller's from then on. */
+  toRow: (row: T) => Row;
+}
+
+/** The rows of one search by address, from all below its prefix to those that pass its filter. */
+interface Rows<T> {
+  prefix: string[];
+  equal: JsonObject;
+  all: ReadonlyMap<string, T>;
+  /** Those that pass the equalities of the filter, among which words count, as in the databases. */
+  chosen: ReadonlyMap<string, T>;
+  found: ReadonlyMap<string, T>;
+  space: VectorSpace | undefined;
 }
 
 /**
  * Makes the search of backends that rank in process. It is given all rows below the scan's prefix that are not expired,
- * and whether its vectors can be compared with those of the rows; the values of what it returns are those it was given.
- * Words are indexed between searches.
+ * and the space of the scan's vector, undefined where the kept ones cannot be compared with it. Words are indexed and
+ * vectors held between searches.
  */
-export function createRowRanker<T extends Row>({ language, vectorsOf, versionOf }: RowAccess<T>) {
-  const words = new WordIndexes({ language, limitItems: INDEXED_ITEMS });
+export function createRowRanker<T extends RankedRow>(access: RowAccess<T>) {
+  const words = new WordIndexes({ language: access.language, limitItems: INDEXED_ITEMS });
+  const vectors = new RowVectors<T>();
+  const passing = (rows: ReadonlyMap<string, T>, filter: RowScan["filter"]): ReadonlyMap<string, T> =>
+    Object.keys(filter).length === 0
+      ? rows
+      : new Map([...rows].filter(([, row]) => matchesFilter(access.valueOf(row), filter)));
+
+  const indexOf = (id: string, rows: ReadonlyMap<string, T>): WordIndex => {
+    const refresh = words.refresh(id, new Map(mapEntries(rows, access.versionOf)));
+    let step = refresh.next();
+    while (!step.done) {
+      const wanted = step.value.flatMap((address) => {
+        const row = rows.get(address);
+        return row ? [[address, access.valueOf(row)] as const] : [];
+      });
+      step = refresh.next(new Map(wanted));
+    }
+    return step.value;
+  };
+
+  const order = (ranking: RowRanking, most: number, { prefix, equal, all, chosen, found, space }: Rows<T>) => {
+    const { near, by, query } = ranking;
+    const isFused = by === "hybrid" && near !== undefined && space !== undefined;
+    const limit = isFused ? FUSED_PLACES : most;
+    const byVector =
+      near &&
+      space &&
+      vectors.nearest(
+        { id: JSON.stringify([spaceText(space), prefix]), rows: all, found, query: near, limit },
+        { versionOf: access.versionOf, vectorsOf: (row) => access.vectorsOf(row, space) },
+      );
+    const byWords = () =>
+      indexOf(JSON.stringify([prefix, equal]), chosen).rank(query, limit, (address) => found.has(address));
+    return combine(ranking, byVector, byWords, FUSED_PLACES);
+  };
 
   return (
     rows: readonly T[],
     { prefix, filter, ranking, offset, limit }: RowScan,
-    comparable: boolean,
+    space: VectorSpace | undefined,
   ): ScoredRow[] => {
-    // Words count among the items that the equalities of the filter choose, as in the databases.
-    const chosen = new Map<string, T>();
-    for (const row of rows) {
-      if (matchesFilter(row.value, equalities(filter))) chosen.set(addressText(row.namespace, row.key), row);
-    }
-    const found = new Map([...chosen].filter(([, row]) => matchesFilter(row.value, filter)).sort(newestFirst));
-    const near = comparable ? ranking?.near : undefined;
-    const byVector = near && rankByVector(mapEntries(found, vectorsOf), near);
-    const byWords = () => {
-      const versions = new Map(mapEntries(chosen, versionOf));
-      const refresh = words.refresh(JSON.stringify([prefix, equalities(filter)]), versions);
-      let step = refresh.next();
-      while (!step.done) {
-        step = refresh.next(new Map(step.value.map((address) => [address, chosen.get(address)?.value ?? {}])));
-      }
-      return step.value.rank(ranking?.query ?? "").filter(({ key }) => found.has(key));
-    };
-    const ranked = ranking ? combine(ranking, byVector, byWords, FUSED_PLACES) : [];
-    const scores = new Map(ranked.map(({ key, score }) => [key, score]));
-    const rest = [...found.keys()].filter((address) => !scores.has(address));
-    const order = [...[...scores.keys()].filter((address) => found.has(address)), ...rest];
-    return order.slice(offset, offset + limit).flatMap((address): ScoredRow[] => {
-      const row = found.get(address);
-      const score = scores.get(address);
-      return row ? [score === undefined ? plainRow(row) : { ...plainRow(row), score }] : [];
+    const all = new Map(rows.map((row) => [addressText(row.namespace, row.key), row]));
+    const equal = equalities(filter);
+    const chosen = passing(all, equal);
+    const found = passing(chosen, filter);
+    const ranked = ranking ? order(ranking, offset + limit, { prefix, equal, all, chosen, found, space }) : [];
+    const page = ranked.slice(offset, offset + limit).flatMap(({ key, score }): ScoredRow[] => {
+      const row = found.get(key);
+      return row ? [{ ...access.toRow(row), score }] : [];
     });
+    if (page.length === limit) return page;
+    const scored = new Set(ranked.map(({ key }) => key));
+    const rest = [...found].flatMap(([address, row]) => (scored.has(address) ? [] : row)).sort(newestFirst);
+    const from = Math.max(0, offset - ranked.length);
+    return [...page, ...rest.slice(from, from + limit - page.length).map(access.toRow)];
   };
-}
-
-/** A row without what a backend keeps beside it. */
-export function plainRow({ namespace, key, value, createdAt, updatedAt }: Row): Row {
-  return { namespace, key, value, createdAt, updatedAt };
 }
 
 function mapEntries<T, R>(entries: ReadonlyMap<string, T>, map: (each: T) => R): [string, R][] {
   return [...entries].map(([key, each]) => [key, map(each)]);
 }
 
-function newestFirst([, a]: [string, Row], [, b]: [string, Row]): number {
+function newestFirst(a: RankedRow, b: RankedRow): number {
   return b.updatedAt.getTime() - a.updatedAt.getTime() || byAddressBytes(a, b);
 }

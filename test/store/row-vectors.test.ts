@@ -81,7 +81,7 @@ test("whatever changes, they rank as all rows compared one by one, with room for
   });
   fc.assert(
     fc.property(
-      fc.array(change, { maxLength: 150 }),
+      fc.array(change, { minLength: 50, maxLength: 150, size: "max" }),
       fc.constantFrom(1_000_000, 5_000, 3_000, 0),
       fc.constantFrom(1_000, 20),
       (changes, limitBytes, limitRows) => {

@@ -1,13 +1,11 @@
 import { MnemailError } from "../../errors.ts";
-import { hashText } from "../../prompts.ts";
 import { jsonEqual } from "../json-equal.ts";
 import { isLive, pagesOf, timesOfWrite } from "../kept-rows.ts";
-import { createRowRanker, plainRow } from "../rank-rows.ts";
+import { createRowRanker } from "../rank-rows.ts";
 import {
   type Address,
   isBelow,
   type KeptRow,
-  type Row,
   type RowBatch,
   type RowBatchResult,
   type RowDriver,
@@ -17,7 +15,8 @@ import type { SearchLanguage } from "../tokens.ts";
 import type { VectorSpace } from "../vector-space.ts";
 import type { KeyChange, KeyValue } from "./key-value.ts";
 import { ROWS, rowKey, rowPrefix, SPACE_KEY } from "./keys.ts";
-import { type PlacedRow, parseRowText, rowText, vectorsOf, waitingFields } from "./row-text.ts";
+import { comparableVectors, copyOfRow, type ParsedRow, ParsedRows } from "./parsed-rows.ts";
+import { type PlacedRow, parseRowText, rowText, waitingFields } from "./row-text.ts";
 import { parsePlacedSpace, SpaceKeeper } from "./space-keeper.ts";
 
 /** How often others may come between the reading of a batch and its writing. */
@@ -36,10 +35,14 @@ interface Found {
  */
 export function createKeyValueDriver(place: KeyValue, options: { language?: SearchLanguage } = {}): RowDriver {
   const keeper = new SpaceKeeper(place);
-  const rank = createRowRanker<PlacedRow & { near: VectorSpace | undefined }>({
+  const parsed = new ParsedRows();
+  const parse = (key: string, text: string) => parsed.read(key, text);
+  const rank = createRowRanker<ParsedRow>({
     language: options.language ?? "english",
-    vectorsOf: (row) => (row.near ? vectorsOf(row, row.near) : []),
-    versionOf: ({ value }) => hashText(JSON.stringify(value)),
+    versionOf: ({ version }) => version,
+    vectorsOf: comparableVectors,
+    valueOf: ({ value }) => value,
+    toRow: copyOfRow,
   });
   /** Rows that waited for vectors when all were read last. */
   let waiting: { key: string; fields: number }[] = [];
@@ -53,14 +56,14 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
       [],
       prefixes.map((labels) => rowPrefix(labels).prefix),
     );
-    return { ...readRows(texts, prefixes), texts, space };
+    return { ...readRows(texts, prefixes, parseRowText), texts, space };
   };
 
-  const get = ({ texts }: Found, address: Address): PlacedRow | undefined => {
+  const get = ({ texts }: Found, address: Address): ParsedRow | undefined => {
     const key = rowKey(address);
     const text = texts.get(key);
     if (text === undefined) return undefined;
-    const row = parseRowText(key, text);
+    const row = parse(key, text);
     if (row) return isLive(row) ? row : undefined;
     const name = JSON.stringify([...address.namespace, address.key]);
     throw new MnemailError("store", `${place.name}: the record ${name} cannot be read`, "it is left as it is");
@@ -87,15 +90,18 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
     const embeds = batch.writes.some(({ vectors }) => vectors.some(({ embedding }) => embedding));
     const comparable = !batch.space || (await keeper.isComparable(found.texts.get(SPACE_KEY), batch.space, embeds));
 
-    const gets = batch.gets.map((address) => toRow(get(found, address)));
+    const gets = batch.gets.map((address) => {
+      const row = get(found, address);
+      return row ? copyOfRow(row) : null;
+    });
+    const wanted = comparable ? batch.space : undefined;
     let unreadable = 0;
     const scans = batch.scans.map((scan) => {
-      const below = readRows(found.texts, [scan.prefix]);
+      const below = readRows(found.texts, [scan.prefix], parse);
       unreadable += below.unreadable;
-      const rows = below.rows.filter(isLive).map((row) => ({ ...row, near: batch.space }));
-      return rank(rows, scan, comparable);
+      return rank(below.rows.filter(isLive), scan, wanted);
     });
-    const live = batch.listNamespaces ? readRows(found.texts, [[]]).rows.filter(isLive) : [];
+    const live = batch.listNamespaces ? readRows(found.texts, [[]], parseRowText).rows.filter(isLive) : [];
     const namespaces = [...new Map(live.map(({ namespace }) => [namespace.join("."), namespace])).values()];
     const result = { gets, scans, namespaces, applied: true, unreadable, comparable };
     if (batch.writes.length === 0) return result;
@@ -105,9 +111,8 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
     );
     if (!holds) return { ...result, applied: false };
     const now = new Date();
-    const space = comparable ? batch.space : undefined;
-    const changes = batch.writes.map((each) => changeOf(each, found, space, now));
-    if (space && embeds && !(await keeper.claim(found.texts.get(SPACE_KEY), space, changes))) return undefined;
+    const changes = batch.writes.map((each) => changeOf(each, found, wanted, now));
+    if (wanted && embeds && !(await keeper.claim(found.texts.get(SPACE_KEY), wanted, changes))) return undefined;
     return (await place.write(changes)) ? result : undefined;
   };
 
@@ -141,7 +146,7 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
       while (waiting.length > 0) {
         const asked = waiting.splice(0, limit).map(({ key }) => key);
         const { texts, space } = await find(asked, []);
-        const rows = waitingRows(readRows(texts, [[]]).rows, space);
+        const rows = waitingRows(readRows(texts, [[]], parseRowText).rows, space);
         if (rows.length > 0)
           return {
             rows: rows.map(toKept),
@@ -214,16 +219,17 @@ async function readTogether(
 }
 
 /** The rows at or below some labels, and how many texts under their keys are none. */
-function readRows(
+function readRows<T extends Address>(
   texts: ReadonlyMap<string, string>,
   prefixes: readonly string[][],
-): { rows: PlacedRow[]; unreadable: number } {
+  parse: (key: string, text: string) => T | undefined,
+): { rows: T[]; unreadable: number } {
   const below = prefixes.map((labels) => rowPrefix(labels).prefix);
-  const rows: PlacedRow[] = [];
+  const rows: T[] = [];
   let unreadable = 0;
   for (const [key, text] of texts) {
     if (!key.startsWith(ROWS) || !below.some((prefix) => key.startsWith(prefix))) continue;
-    const row = parseRowText(key, text);
+    const row = parse(key, text);
     if (!row) unreadable += 1;
     else if (prefixes.some((labels) => isBelow(row.namespace, labels))) rows.push(row);
   }
@@ -243,11 +249,6 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, each) => total + each, 0);
 }
 
-function toRow(row: PlacedRow | undefined): Row | null {
-  return row ? plainRow(row) : null;
-}
-
-function toKept(row: PlacedRow): KeptRow {
-  const { expiresAt, ttlMinutes, fields } = row;
-  return { ...plainRow(row), expiresAt, ttlMinutes, fields };
+function toKept({ fields, namespace, key, value, createdAt, updatedAt, expiresAt, ttlMinutes }: PlacedRow): KeptRow {
+  return { namespace, key, value, createdAt, updatedAt, expiresAt, ttlMinutes, fields };
 }

@@ -8,8 +8,8 @@ export interface KnownText {
 const MOST_CHARACTERS = 100_000_000;
 
 /** Texts that were seen, up to a number of characters; those that were not asked for the longest go first. */
-export class TextCache {
-  readonly #texts = new Map<string, KnownText>();
+export class TextCache<T extends { text: string } = KnownText> {
+  readonly #texts = new Map<string, T>();
   readonly #most: number;
   #characters = 0;
 
@@ -17,7 +17,7 @@ export class TextCache {
     this.#most = most;
   }
 
-  get(name: string): KnownText | undefined {
+  get(name: string): T | undefined {
     const known = this.#texts.get(name);
     if (known) {
       this.#texts.delete(name);
@@ -26,7 +26,7 @@ export class TextCache {
     return known;
   }
 
-  set(name: string, known: KnownText): void {
+  set(name: string, known: T): void {
     this.delete(name);
     this.#texts.set(name, known);
     this.#characters += known.text.length;

@@ -144,3 +144,17 @@ describe.each<[string, () => RowDriver]>([
     ]);
   });
 });
+
+test("memory: ranks nothing by vectors that were taken away, also where the first model is back", async () => {
+  const driver = createMemoryDriver();
+  const store = await open(driver);
+  await store.put(["a"], "1", { text: "turbine" });
+  const isScored = async () =>
+    (await store.search(["a"], { query: "turbine" })).map(({ score }) => score !== undefined);
+  expect(await isScored()).toEqual([true]);
+  await driver.resetVectors({ model: "other", dimensions: 32 });
+  await driver.resetVectors({ model: "stand-in", dimensions: 64 });
+  expect(await isScored()).toEqual([false]);
+  expect(await store.reindex()).toBe(1);
+  expect(await isScored()).toEqual([true]);
+});
