@@ -281,7 +281,7 @@ export function renderConfig(config: Config): Record<string, string | number> {
     api_tokens: renderTokens(config.apiTokens),
     mnemail_token: maskSecret(config.apiToken),
     editor: config.editor ?? "not set",
-    log_level: config.log.level ?? "warn, of servers info",
+    log_level: config.log.level ?? "error, of servers info",
     log_format: config.log.format ?? "json, on a terminal pretty",
     log_text: config.log.text ? "on: the log holds the text of mail" : "off",
     tracing: describeTracing(config.tracing),

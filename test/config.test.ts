@@ -53,6 +53,7 @@ describe("where memory is kept", () => {
     ["memory:?every=5&snapshot=/m", { backend: "memory", snapshot: { path: "/m", everyMs: 5_000 } }],
     ["file:data/memory", { backend: "file", path: "data/memory" }],
     ["file:///var/memory?mode=0660", { backend: "file", path: "/var/memory", mode: 0o660 }],
+    ["REDIS://127.0.0.1", { backend: "redis", url: "redis://127.0.0.1" }],
     ["redis://127.0.0.1", { backend: "redis", url: "redis://127.0.0.1" }],
     ["s3://mail", { ...s3, prefix: "" }],
     ["s3://mail/team/memory/", { ...s3, prefix: "team/memory" }],
@@ -72,6 +73,11 @@ describe("where memory is kept", () => {
     ["file:m?mode=0770", /no usable mode; allowed: file:DIR\?mode=0660/],
     ["file:m?mode=rw", /no usable mode; allowed/],
     ["file:m?owner=me", /its only option is mode; allowed/],
+    ["file:~/memory", /~ stands for nothing here; allowed: \$HOME/],
+    ["memory:?snapshot=~nora/m.json", /~ stands for nothing here; allowed: \$HOME/],
+    ["memory:?snapshot=m&every", /an option without a value; allowed: memory:/],
+    ["redis:/me:hunter2@h/0", /not the URL of a Redis; allowed: redis:/],
+    ["redis:hunter2@h", /not the URL of a Redis; allowed: redis:/],
     ["redis://h/one", /the database is no number; allowed: redis:/],
     ["redis://me:hunter2@h/0?size=3", /the only option is prefix; allowed: redis:/],
     ["s3://mail?x=1", /allowed: s3:\/\/BUCKET\/PREFIX/],
@@ -105,16 +111,27 @@ describe("where memory is kept", () => {
     expect(config.store).toEqual({ backend: "memory", vectors: { url: vectors.VECTOR_URL, apiKey: "key-of-qdrant" } });
     expect(renderConfig(config)).toMatchObject({
       store: "memory:, vectors in qdrant://127.0.0.1/memory",
-      vector_api_key: "set",
+      qdrant_api_key: "set",
     });
     expect(load({ VECTOR_URL: "chroma://h/memory" }).store).toEqual({
       ...{ backend: "sqlite", path: ".mnemail/memory.db" },
       vectors: { url: "chroma://h/memory" },
     });
-    for (const url of ["faiss://h/x", "qdrant://h", "qdrant://me:hunter2@h/c", "chroma://h/c?size=3", "chroma://h/%"]) {
+    for (const url of [
+      "faiss://h/x",
+      "qdrant://h",
+      "qdrant://me:hunter2@h/c",
+      "qdrant://tok/hunter2@h/c",
+      "chroma://h/cde?size=3",
+      "chroma://h/%",
+      "chroma://h/ab",
+    ]) {
       expect(problemsOf({ VECTOR_URL: url }), url).toMatch(/^VECTOR_URL: .*; expected chroma:/);
       expect(problemsOf({ VECTOR_URL: url }), url).not.toContain("hunter2");
     }
+    const broken = problemsOf({ ...vectors, QDRANT_API_KEY: "hunter2\nX: y" });
+    expect(broken).toMatch(/^QDRANT_API_KEY: saw a value that cannot be a key; allowed: /);
+    expect(broken).not.toContain("hunter2");
   });
 
   test("the file's vectors belong to the file's store; the environment's may be beside it", () => {
@@ -125,8 +142,8 @@ describe("where memory is kept", () => {
     });
     const named = { environment: {}, directory, storeUrl: "sqlite:named.db" };
     expect(loadConfig(named).store).toEqual({ backend: "sqlite", path: "named.db" });
-    expect(loadConfig({ ...named, vectorUrl: "chroma://named/m" }).store).toMatchObject({
-      vectors: { url: "chroma://named/m" },
+    expect(loadConfig({ ...named, vectorUrl: "chroma://named/memory" }).store).toMatchObject({
+      vectors: { url: "chroma://named/memory" },
     });
   });
 

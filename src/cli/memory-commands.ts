@@ -41,7 +41,7 @@ export function addMemoryCommands(
   memory
     .command("import")
     .description("bring the items of a file into the store, ids and times kept")
-    .argument("<file>", "what export or backup wrote, or JSON in the layout of LangGraph's guides")
+    .argument("<file>", "what export wrote, or backup as an export, or JSON in the layout of LangGraph's guides")
     .option("--user <id>", "take the items of a file of one user for this user instead")
     .addOption(
       force("take the file's items also where the store's are newer; a prompt it replaces loses its learnt rules"),

@@ -5,6 +5,7 @@ import { type Config, loadConfig } from "../config.ts";
 import { MnemailError } from "../errors.ts";
 import { copyMemory } from "../memory/transfer.ts";
 import { encodeUserId } from "../store/namespaces.ts";
+import { hasThreads } from "../store/open-checkpointer.ts";
 import { isVolatile, localPathOf, renderStore } from "../store-config/describe-store.ts";
 import { parseRedisUrl, renderRedis } from "../store-config/redis-address.ts";
 import { renderS3 } from "../store-config/s3-place.ts";
@@ -49,6 +50,11 @@ export async function copyStore(rawOptions: unknown): Promise<number> {
   if (options.json) printJson({ ...places, ...counts, left_out: leftOut });
   else console.log(`${places.from} to ${places.to}: ${renderCounts(counts)}`);
   noteWaitingFields(counts, opened.embeddingModel);
+  if (Object.values(counts).every((n) => n === 0))
+    note(`there is nothing in ${places.from}: is that the store you meant?`);
+  if (await hasThreads(source, note)) {
+    note(`threads stay in ${places.from}: what waits for an answer there is to be decided there`);
+  }
   return leftOut > 0 ? 1 : 0;
 }
 
@@ -69,10 +75,18 @@ function configOf(option: string, storeUrl: string, vectorUrl?: string): Config 
 function identity(place: StoreConfig): string {
   const path = localPathOf(place);
   if (path !== undefined) return existsSync(path) ? realpathSync(path) : resolve(path);
-  if (place.backend === "redis") return renderRedis({ ...parseRedisUrl(place.url), tls: false });
+  if (place.backend === "redis") {
+    const address = parseRedisUrl(place.url);
+    return renderRedis({ ...address, host: hostOf(address.host), tls: false });
+  }
   if (place.backend === "s3") return renderS3(place);
   if (place.backend !== "postgres") return renderStore(place);
   const { hostname, port, pathname, searchParams } = new URL(place.url);
   const host = searchParams.get("host") ?? hostname;
-  return JSON.stringify([host, port || "5432", pathname, searchParams.get("options")]);
+  return JSON.stringify([hostOf(host), port || "5432", pathname, searchParams.get("options")]);
+}
+
+/** One name for this machine. */
+function hostOf(host: string): string {
+  return ["localhost", "::1", "[::1]"].includes(host.toLowerCase()) ? "127.0.0.1" : host.toLowerCase();
 }

@@ -8,6 +8,7 @@ import { type ExportOptions, exportLines } from "../memory/export.ts";
 import { importFile } from "../memory/import.ts";
 import { loadPrompts } from "../prompts.ts";
 import { encodeUserId } from "../store/namespaces.ts";
+import { hasThreads } from "../store/open-checkpointer.ts";
 import { openStore } from "../store/open-store.ts";
 import { describeStore, localPathOf } from "../store-config/describe-store.ts";
 import { writeNewFile } from "./new-file.ts";
@@ -65,6 +66,9 @@ export async function backupMemory(rawOptions: unknown): Promise<number> {
   if (json) printJson(backup ? { file, format } : { file, format: "jsonl", items, left_out });
   else if (backup) console.log(`${file}: ${what}; to restore, put it in the place of the store's file`);
   else console.log(`${file}: ${plural(items, "item")} of all users; to restore: mnemail memory import ${file}`);
+  if (await hasThreads(config.store, note)) {
+    note("threads, with what waits for an answer, are kept beside memory and are not in it (docs/operations.md)");
+  }
   return left_out > 0 ? 1 : 0;
 }
 

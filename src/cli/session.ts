@@ -7,6 +7,7 @@ import { openStore } from "../store/open-store.ts";
 import { describeStore } from "../store-config/describe-store.ts";
 import { flushTraces, startTracing } from "../tracing.ts";
 import { note } from "./output.ts";
+import { noteIfNew } from "./stores.ts";
 
 /**
  * Opens the assistant of a configuration, without threads where a command needs none, and says on stderr where memory is
@@ -35,6 +36,7 @@ export async function openSession(
 /** Opens the memory of the environment alone, for commands that call no model. */
 export async function openMemory(): Promise<AsyncDisposable & { memory: Memory }> {
   const config = loadConfig();
+  noteIfNew(config.store);
   const store = await openStore(config.store, { warn: note, language: config.searchLanguage });
   note(describeStore(config.store));
   return { memory: new Memory(store, loadPrompts(), note), [Symbol.asyncDispose]: () => store.stop() };

@@ -13,6 +13,7 @@ import { newestWins, problemOf, type TransferCounts, transferInto } from "./tran
 const PAGE = 200;
 const READ_BYTES = 256 * 1024;
 const SQLITE_MAGIC = "SQLite format 3\0";
+const SNAPSHOT = "mnemail snapshot";
 /** Longer ones cannot be one text in V8. */
 const LINE_LIMIT_BYTES = 256 * 1024 * 1024;
 const UNDAMAGED = "nothing was imported; take another copy of the file";
@@ -73,7 +74,12 @@ async function isExport(path: string, file: FileHandle): Promise<boolean> {
       "put it in the place of the store's file, or `mnemail memory copy` from it",
     );
   }
-  for await (const { text } of linesOf(path, file)) return Object.hasOwn(parseObject(text) ?? {}, "mnemail_export");
+  for await (const { text } of linesOf(path, file)) {
+    const first = parseObject(text) ?? {};
+    if (first["format"] !== SNAPSHOT) return Object.hasOwn(first, "mnemail_export");
+    const hint = `put it in the place of the store's file, or \`mnemail memory copy --from 'memory:?snapshot=${path}'\``;
+    throw new MnemailError("input", `${path}: is a snapshot, not an export`, hint);
+  }
   throw new MnemailError("input", `${path}: is empty`, UNDAMAGED);
 }
 

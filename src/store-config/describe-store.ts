@@ -3,6 +3,7 @@ import { parseRedisUrl, renderRedis } from "./redis-address.ts";
 import { renderS3 } from "./s3-place.ts";
 import type { PlaceConfig, StoreConfig } from "./store-config.ts";
 import { FILE_MODE } from "./store-url.ts";
+import { keyNameOf } from "./vector-place.ts";
 
 /** The store as a URL, secrets masked. */
 export function renderStore({ vectors, ...place }: StoreConfig): string {
@@ -78,6 +79,6 @@ export function renderStoreSettings(store: StoreConfig): Record<string, string |
           aws_region: store.region ?? "us-east-1",
         }
       : {}),
-    ...(store.vectors ? { vector_api_key: maskSecret(store.vectors.apiKey) } : {}),
+    ...(store.vectors ? { [keyNameOf(store.vectors.url).toLowerCase()]: maskSecret(store.vectors.apiKey) } : {}),
   };
 }

@@ -1,5 +1,5 @@
 import { MnemailError } from "../errors.ts";
-import { maskUrl } from "./masks.ts";
+import { maskUrl, nameUrl } from "./masks.ts";
 
 const DEFAULT_PREFIX = "mnemail";
 
@@ -25,12 +25,12 @@ export function parseRedisUrl(url: string): RedisAddress {
   const refuse = (what: string) =>
     new MnemailError(
       "config",
-      `${maskUrl(url)}: ${what}`,
-      "allowed: redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=NAME, rediss:// for TLS",
+      `${/^rediss?:\/\/[^/]/.test(url) ? maskUrl(url) : nameUrl(url)}: ${what}`,
+      "allowed: redis://USER:PASSWORD@HOST:PORT/DATABASE?prefix=NAME, special characters as %XX; rediss:// for TLS",
     );
   if (!/^rediss?:\/\//.test(url) || !URL.canParse(url)) throw refuse("not the URL of a Redis");
   const { protocol, hostname, port, username, password, pathname, searchParams, hash } = new URL(url);
-  const database = /^\/?(\d{0,9})$/.exec(pathname)?.[1];
+  const database = /^\/?(\d{0,9})\/?$/.exec(pathname)?.[1];
   if (hostname === "" || hash !== "" || pathname.includes("@")) throw refuse("no usable host");
   if (database === undefined) throw refuse("the database is no number");
   const prefix = searchParams.get("prefix") ?? DEFAULT_PREFIX;

@@ -9,7 +9,7 @@ import {
   type SnapshotConfig,
   STORE_URL_FORMS,
 } from "./store-url.ts";
-import { parseVectorUrl, type VECTOR_DATABASES } from "./vector-place.ts";
+import { keyNameOf } from "./vector-place.ts";
 
 /** Where items are kept, as the settings say it. */
 export type PlaceConfig =
@@ -55,13 +55,6 @@ export const POSTGRES_VARIABLES = {
   POSTGRES_STATEMENT_TIMEOUT_MS: "whole milliseconds from 0 (no limit) to 86400000",
   POSTGRES_RETRY_MS: "whole milliseconds from 0 to 600000",
   POSTGRES_PASSWORD_FILE: "the path of a file",
-};
-
-const keyNames: Record<(typeof VECTOR_DATABASES)[number], keyof z.output<typeof settings>> = {
-  chroma: "CHROMA_API_KEY",
-  qdrant: "QDRANT_API_KEY",
-  pinecone: "PINECONE_API_KEY",
-  weaviate: "WEAVIATE_API_KEY",
 };
 
 const integer = (minimum: number, maximum: number, initial: number) =>
@@ -173,8 +166,11 @@ function completed(parsed: ParsedStoreUrl, raw: Settings, refuse: Refuse): Place
 
 function readVectors(raw: Settings, url: string, refuse: Refuse): VectorConfig | undefined {
   return reading("VECTOR_URL", refuse, () => {
-    const apiKey = raw[keyNames[parseVectorUrl(url).database]];
-    return typeof apiKey === "string" ? { url, apiKey } : { url };
+    const name = keyNameOf(url);
+    const apiKey = raw[name];
+    if (apiKey === undefined) return { url };
+    if (/^[\x21-\x7e]+$/.test(apiKey)) return { url, apiKey };
+    return refuse(name, "saw a value that cannot be a key; allowed: a key without blanks or line breaks");
   });
 }
 

@@ -21,7 +21,7 @@ export type ParsedStoreUrl =
 
 /** What a store's URL may be, for error messages. */
 export const STORE_URL_FORMS =
-  "memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, file:DIR, redis://HOST/DATABASE, s3://BUCKET/PREFIX";
+  "memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, memory:?snapshot=FILE, file:DIR, redis://HOST/DATABASE, s3://BUCKET/PREFIX";
 
 /** The mode of the files of `file:DIR`: for their owner alone. */
 export const FILE_MODE = 0o600;
@@ -36,7 +36,8 @@ const MOST_EVERY_S = 86_400;
  *
  * @throws MnemailError("config") in one line, without secrets: what was seen and what is allowed.
  */
-export function parseStoreUrl(text: string): ParsedStoreUrl {
+export function parseStoreUrl(given: string): ParsedStoreUrl {
+  const text = given.replace(/^[a-z0-9]+(?=:)/i, (each) => each.toLowerCase());
   const scheme = /^[a-z0-9]+(?=:)/.exec(text)?.[0] ?? "";
   const rest = text.slice(scheme.length + 1);
   if (scheme === "memory") return parseMemory(text, rest);
@@ -69,9 +70,10 @@ function parseMemory(text: string, rest: string): ParsedStoreUrl {
   if (rest === "") return { backend: "memory" };
   const { snapshot, every = String(EVERY_S), ...others } = optionsOf(text, rest.slice(1), MEMORY_FORM);
   const seconds = /^\d{1,5}$/.test(every) ? Number(every) : 0;
-  const isUsable = snapshot !== undefined && snapshot !== "" && !/[\\/]$/.test(snapshot);
-  if (!rest.startsWith("?") || Object.keys(others).length > 0) throw refuse(text, "", MEMORY_FORM);
-  if (!isUsable) throw refuse(text, "without the file of the snapshot", MEMORY_FORM);
+  if (!rest.startsWith("?")) throw refuse(text, "", MEMORY_FORM);
+  if (Object.keys(others).length > 0) throw refuse(text, "an option that is not known", MEMORY_FORM);
+  if (!snapshot || /[\\/]$/.test(snapshot)) throw refuse(text, "without the file of the snapshot", MEMORY_FORM);
+  refuseHome(text, snapshot);
   if (seconds < 1 || seconds > MOST_EVERY_S) throw refuse(text, "every is no number of seconds", MEMORY_FORM);
   return { backend: "memory", snapshot: { path: snapshot, everyMs: seconds * 1_000 } };
 }
@@ -90,13 +92,19 @@ function parseFile(text: string, rest: string): ParsedStoreUrl {
 function localPath(text: string, rest: string): string {
   const path = rest.replace(/^\/\/(?=\/)/, "");
   if (path === "" || path.startsWith(":") || path.startsWith("//")) throw refuse(text, "without a usable path");
+  refuseHome(text, path);
   return path;
+}
+
+/** Only a shell knows whose home that is, and it does not look into URLs. */
+function refuseHome(text: string, path: string): void {
+  if (/^~[\w.-]*(\/|$)/.test(path)) throw refuse(text, "~ stands for nothing here", "$HOME/… or a whole path");
 }
 
 function optionsOf(text: string, query: string, allowed: string): Record<string, string> {
   const pairs = query.split("&").map((each): [string, string] => {
     const at = each.indexOf("=");
-    if (at <= 0) throw refuse(text, "", allowed);
+    if (at <= 0) throw refuse(text, "an option without a value", allowed);
     return [each.slice(0, at), each.slice(at + 1)];
   });
   if (new Set(pairs.map(([name]) => name)).size < pairs.length) throw refuse(text, "one option twice", allowed);

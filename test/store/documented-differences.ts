@@ -168,7 +168,7 @@ async function listBackends(): Promise<Backend[]> {
     {
       ...{ name: "hybrid on a database", differences: declared.HYBRID_DATABASE, isAtomic: isHybridAtomic, ...hybrid },
       tested:
-        `documents in SQLite. Chroma: a real server (\`chromadb-js-bindings@${versions.chroma}\`), by ${await database("chroma://h/c")}. ` +
+        `documents in SQLite. Chroma: a real server (\`chromadb-js-bindings@${versions.chroma}\`), by ${await database("chroma://h/mail")}. ` +
         `Qdrant by ${await database("qdrant://h/c")} and Weaviate by ${await database("weaviate://h/C")}: their real client packages against loopback servers of the tests that speak the documented protocols; no real server`,
     },
     {

@@ -72,7 +72,7 @@ describe("a URL of vectors", () => {
   });
 
   test.each([
-    ["chroma://h/c", "npm install chromadb@3.0.14"],
+    ["chroma://h/mail", "npm install chromadb@3.0.14"],
     ["qdrant://h/c", "npm install @langchain/qdrant@1.0.3"],
     ["pinecone://c", "npm install @langchain/pinecone@1.0.3 @pinecone-database/pinecone@5.1.2"],
     ["weaviate://h/C", "npm install weaviate-client@3.12.1"],
