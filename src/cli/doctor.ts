@@ -4,6 +4,7 @@ import { MnemailError, renderProblems } from "../errors.ts";
 import { selfTest } from "../memory/self-test.ts";
 import { loadPrompts } from "../prompts.ts";
 import type { RowHealth } from "../store/row-driver.ts";
+import { elsewhereOf, WITH_DOCUMENTS } from "../store/vector-space.ts";
 import { isVolatile, renderStore } from "../store-config/describe-store.ts";
 import { printJson } from "./output.ts";
 import { plural } from "./progress.ts";
@@ -30,7 +31,7 @@ export async function doctor(rawOptions: unknown): Promise<number> {
   const config = loadConfig();
   const report = await examine(config);
   if (options.selfTest && report.health) {
-    const failed = await problemsOf(() => selfTest(() => openQuietly(config), loadPrompts()));
+    const failed = await problemsOf(() => selfTest((warn) => openIndexedStore(config, { warn }), loadPrompts()));
     report.selfTest = failed.length > 0 ? "failed" : "passed";
     report.problems.push(...failed);
   }
@@ -46,7 +47,8 @@ async function examine(config: Config): Promise<Report> {
     report.problems.push({ problem: "memory is lost when the process ends", hint });
   }
   const failed = await problemsOf(async () => {
-    await using opened = await openQuietly(config);
+    // What the store would warn of stands among the problems.
+    await using opened = await openIndexedStore(config, { warn: () => {} });
     report.configuredModel = opened.embeddingModel;
     report.canEmbed = opened.embeddingModel !== undefined && opened.store.withoutVectors === undefined;
     report.health = await opened.store.health();
@@ -55,19 +57,22 @@ async function examine(config: Config): Promise<Report> {
   return report;
 }
 
-/** What the store would warn of stands among the problems. */
-function openQuietly(config: Config) {
-  return openIndexedStore(config, { warn: () => {} });
-}
-
 function healthProblems(health: RowHealth, { configuredModel, canEmbed }: Report): Problem[] {
   const { space, vectors, unembedded, expired, problems } = health;
   const isOther = space && vectors > 0 && configuredModel !== undefined && space.model !== configuredModel;
+  const place = space && elsewhereOf(space)?.place;
   const problem = (holds: boolean, text: string, hint: string) => (holds ? [{ problem: text, hint }] : []);
   return [
     ...problems,
     ...problem(
-      isOther === true,
+      isOther === true && place !== undefined,
+      `the vectors are ${placeText(place)}: searches rank by words`,
+      place === WITH_DOCUMENTS
+        ? "run `mnemail memory reindex`, or leave VECTOR_URL out"
+        : "set VECTOR_URL to it, or run `mnemail memory reindex`",
+    ),
+    ...problem(
+      isOther === true && place === undefined,
       `the vectors are of the embedding model "${space?.model}", and "${configuredModel}" is configured: searches rank by words`,
       "run `mnemail memory reindex`, or set EMBEDDING_MODEL to the one that made them",
     ),
@@ -91,11 +96,25 @@ async function problemsOf(work: () => Promise<void>): Promise<Problem[]> {
   }
 }
 
+/** Where vectors are that searches do not rank by. */
+function placeText(place: string | undefined): string {
+  return place === WITH_DOCUMENTS ? "with the documents, not in the vector database" : `in ${place}`;
+}
+
+/** Whose the vectors are. */
+function embeddingText(health: RowHealth | undefined): string {
+  if (!health?.space) return "none yet";
+  const elsewhere = elsewhereOf(health.space);
+  const { model, dimensions } = elsewhere ?? health.space;
+  return `${model}, ${plural(dimensions, "dimension")}${elsewhere ? `, ${placeText(elsewhere.place)}` : ""}`;
+}
+
 function asJson({ store, health, configuredModel, selfTest, problems }: Report) {
+  const elsewhere = health?.space && elsewhereOf(health.space);
   const found = health && {
     engine: health.engine,
     schema_version: health.schemaVersion,
-    embedding: health.space ?? null,
+    embedding: elsewhere ?? health.space ?? null,
     configured_embedding_model: configuredModel ?? null,
     items: health.items,
     vectors: health.vectors,
@@ -106,14 +125,11 @@ function asJson({ store, health, configuredModel, selfTest, problems }: Report) 
 }
 
 function render({ store, health, configuredModel, selfTest, problems }: Report): string {
-  const embedding = health?.space
-    ? `${health.space.model}, ${plural(health.space.dimensions, "dimension")}`
-    : "none yet";
   const found = health
     ? {
         engine: health.engine,
         "schema version": health.schemaVersion,
-        "vectors of": `${embedding}; configured: ${configuredModel ?? "none"}`,
+        "vectors of": `${embeddingText(health)}; configured: ${configuredModel ?? "none"}`,
         items: health.items,
         vectors: `${health.vectors}, ${health.unembedded} waiting`,
         expired: health.expired,

@@ -3,11 +3,10 @@ import { type Config, loadConfig } from "../config.ts";
 import { openLog } from "../log.ts";
 import { Memory } from "../memory/memory.ts";
 import { loadPrompts } from "../prompts.ts";
-import { openStore } from "../store/open-store.ts";
 import { describeStore } from "../store-config/describe-store.ts";
 import { flushTraces, startTracing } from "../tracing.ts";
 import { note } from "./output.ts";
-import { noteIfNew } from "./stores.ts";
+import { openPlainStore } from "./stores.ts";
 
 /**
  * Opens the assistant of a configuration, without threads where a command needs none, and says on stderr where memory is
@@ -36,8 +35,6 @@ export async function openSession(
 /** Opens the memory of the environment alone, for commands that call no model. */
 export async function openMemory(): Promise<AsyncDisposable & { memory: Memory }> {
   const config = loadConfig();
-  noteIfNew(config.store);
-  const store = await openStore(config.store, { warn: note, language: config.searchLanguage });
-  note(describeStore(config.store));
+  const store = await openPlainStore(config);
   return { memory: new Memory(store, loadPrompts(), note), [Symbol.asyncDispose]: () => store.stop() };
 }

@@ -7,18 +7,17 @@ import { describeStore, localPathOf } from "../store-config/describe-store.ts";
 import type { StoreConfig } from "../store-config/store-config.ts";
 import { note } from "./output.ts";
 
-/** Opens a store without embeddings, for work that needs none, and says on stderr where it is. */
+/**
+ * Opens a store without embeddings, for work that needs none, and says on stderr where it is, and where it was not there
+ * before: its path may be mistyped.
+ */
 export async function openPlainStore(config: Config, place: StoreConfig = config.store): Promise<MnemailStore> {
-  noteIfNew(place);
+  const path = localPathOf(place);
+  const isNew = path !== undefined && !existsSync(path);
   const store = await openStore(place, { warn: note, language: config.searchLanguage });
   note(describeStore(place));
+  if (isNew) note(`${resolve(path)}: there was none; a new, empty store was made`);
   return store;
-}
-
-/** Says of a store of this machine that is not there yet, and will be made, where that is: its path may be mistyped. */
-export function noteIfNew(place: StoreConfig): void {
-  const path = localPathOf(place);
-  if (path !== undefined && !existsSync(path)) note(`${resolve(path)}: there was none; a new, empty store is made`);
 }
 
 /** A store with the embeddings of the configuration; `embeddingModel` is undefined where it has none. */

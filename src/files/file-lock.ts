@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { open, readdir, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
@@ -22,6 +23,8 @@ const queues = new Map<string, Promise<unknown>>();
 export interface FileLock {
   /** Whether nobody took the lock for one that was left behind, as happens to a process that sleeps for long. */
   isHeld(): Promise<boolean>;
+  /** The same, and nothing else of this process goes on before the answer is used. */
+  isHeldNow(): boolean;
 }
 
 /**
@@ -64,7 +67,10 @@ async function lockAndRun<T>(path: string, run: (lock: FileLock) => Promise<T>):
       if (await others(name)) continue;
       const touch = setInterval(() => void utimes(lockPath, new Date(), new Date()).catch(() => {}), TOUCH_MS);
       try {
-        return await run({ isHeld: async () => (await stat(lockPath).catch(() => undefined)) !== undefined });
+        return await run({
+          isHeld: async () => (await stat(lockPath).catch(() => undefined)) !== undefined,
+          isHeldNow: () => existsSync(lockPath),
+        });
       } finally {
         clearInterval(touch);
       }

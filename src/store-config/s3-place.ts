@@ -48,6 +48,12 @@ export function checkS3(config: S3Config): S3Config & { endpoint: string; region
   if (config.accessKeyId === "" || config.secretAccessKey === "") {
     throw refuse("no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
   }
+  // They stand in headers, and what cannot is printed by whoever says so.
+  const secrets = [config.accessKeyId, config.secretAccessKey, config.sessionToken ?? ""];
+  if (!secrets.every((each) => /^[\x21-\x7E]*$/.test(each))) {
+    const names = "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN";
+    throw refuse("credentials with a space, a line break or another character that none has", `correct ${names}`);
+  }
   return { ...config, prefix, endpoint, region };
 }
 

@@ -33,3 +33,12 @@ export function byAddressBytes(a: Address, b: Address): number {
   const order = Buffer.compare(Buffer.from(a.namespace.join(".")), Buffer.from(b.namespace.join(".")));
   return order || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 }
+
+/** @throws RangeError for times that are none, or of no year that has four digits: text could not keep them. */
+export function refuseStrangeTimes({ createdAt, updatedAt, expiresAt }: Omit<RowTimes, "ttlMinutes">): void {
+  for (const time of [createdAt, updatedAt, expiresAt]) {
+    if (time && time.toISOString().length !== "2026-01-01T00:00:00.000Z".length) {
+      throw new RangeError(`a time of a row: saw ${time.toISOString()}; expected a year from 0 to 9999`);
+    }
+  }
+}

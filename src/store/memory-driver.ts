@@ -1,6 +1,6 @@
 import { MnemailError } from "../errors.ts";
 import { jsonEqual } from "./json-equal.ts";
-import { isLive, pagesOf, type RowTimes, timesOfWrite } from "./kept-rows.ts";
+import { isLive, pagesOf, type RowTimes, refuseStrangeTimes, timesOfWrite } from "./kept-rows.ts";
 import { createRowRanker } from "./rank-rows.ts";
 import {
   type Address,
@@ -199,13 +199,4 @@ function toRow(stored: StoredRow): Row {
 function toKept(stored: StoredRow): KeptRow {
   const { expiresAt, ttlMinutes, vectors } = stored;
   return { ...toRow(stored), expiresAt, ttlMinutes, fields: vectors.map(({ field }) => field).sort() };
-}
-
-/** @throws RangeError for times that are none, or of no year that has four digits: text could not keep them. */
-function refuseStrangeTimes({ createdAt, updatedAt, expiresAt }: RowTimes): void {
-  for (const time of [createdAt, updatedAt, expiresAt]) {
-    if (time && time.toISOString().length !== "2026-01-01T00:00:00.000Z".length) {
-      throw new RangeError(`a time of a row: saw ${time.toISOString()}; expected a year from 0 to 9999`);
-    }
-  }
 }

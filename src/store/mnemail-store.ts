@@ -16,7 +16,7 @@ import {
   validateSearch,
 } from "./operations.ts";
 import type { JsonObject, KeptRow, RowBatch, RowDriver, RowHealth, RowScan, RowWrite } from "./row-driver.ts";
-import { differenceOf, type VectorSpace } from "./vector-space.ts";
+import { otherVectors, spaceForPeople, type VectorSpace } from "./vector-space.ts";
 
 const REINDEX_PAGE = 100;
 
@@ -176,8 +176,8 @@ export class MnemailStore extends BaseStore {
       if (inForce && inForce.model !== space.model) {
         throw new MnemailError(
           "store",
-          `another process began to index for the model "${inForce.model}"`,
-          "use one model",
+          `another process began to index for ${spaceForPeople(inForce)}`,
+          "use one model, and one VECTOR_URL",
         );
       }
       const { rows, waiting } = await this.#driver.unembedded(REINDEX_PAGE);
@@ -273,9 +273,7 @@ export class MnemailStore extends BaseStore {
   }
 
   #warnOfOtherVectors(kept: VectorSpace, own: { model: string; dimensions?: number }): void {
-    this.#warnOnce(
-      `memory holds vectors of ${differenceOf(kept, own)}: it is searched by words alone until \`mnemail memory reindex\``,
-    );
+    this.#warnOnce(otherVectors(kept, own));
   }
 
   #warnOnce(line: string): void {

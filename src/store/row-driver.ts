@@ -142,7 +142,7 @@ export interface RowDriver {
   unembedded(limit: number): Promise<{ rows: KeptRow[]; waiting: number }>;
   /** All rows at or below the prefixes as of one moment, ordered by namespace and key, in pages. */
   pages(prefixes: string[][]): AsyncIterable<KeptPage>;
-  /** Removes every row at or below the prefixes, all or none; returns how many. */
+  /** Removes every row at or below the prefixes, all or none (texts by key: 20,000 at a time); returns how many. */
   drop(prefixes: string[][]): Promise<number>;
   /** Removes expired rows; returns how many. */
   sweep(): Promise<number>;

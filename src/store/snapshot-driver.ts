@@ -60,7 +60,8 @@ export async function takeSnapshot(path: string): Promise<{ file: string; hold: 
       await removeTemporary(file);
       return { file, hold: taken.hold };
     }
-    const hint = "one process at a time: end that one first, or set STORE_URL=sqlite:PATH, which several can use";
+    const copy = `mnemail memory copy --from 'memory:?snapshot=${path}' --to sqlite:PATH`;
+    const hint = `one process at a time: end that one; for several at once then run \`${copy}\` and set STORE_URL=sqlite:PATH`;
     throw new MnemailError("store", `${path}: ${taken.holder} has it open`, hint);
   } catch (error) {
     throw snapshotError(path, "opened", error);

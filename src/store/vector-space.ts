@@ -19,10 +19,40 @@ export function parseSpace(text: string): VectorSpace {
   return spaceSchema.parse(JSON.parse(text));
 }
 
-/** What tells the space of kept vectors from another one, as in "vectors of …": the models, or their lengths. */
-export function differenceOf(kept: VectorSpace, own: { model: string; dimensions?: number }): string {
-  if (kept.model !== own.model) return `the embedding model "${kept.model}", not of "${own.model}"`;
-  return `${kept.dimensions} dimensions, and the embedding model "${own.model}" now answers with ${own.dimensions}`;
+/** The place of vectors that are kept beside the documents. */
+export const WITH_DOCUMENTS = "the documents";
+
+/** The model of a space whose vectors are in another place than a store ranks by; no vector is ever compared with it. */
+export function modelIn(place: string, { model, dimensions }: VectorSpace): string {
+  return `${model} (${dimensions} dimensions in ${place})`;
+}
+
+/** The space of {@link modelIn} and its place; undefined for one whose vectors are where the store ranks by them. */
+export function elsewhereOf({ model: text }: VectorSpace): (VectorSpace & { place: string }) | undefined {
+  const [, model, dimensions, place] = /^(.*) \((\d+) dimensions in (.*)\)$/s.exec(text) ?? [];
+  return model === undefined || place === undefined ? undefined : { model, dimensions: Number(dimensions), place };
+}
+
+/** Why a store with embeddings cannot rank by the vectors that are kept, and what makes it, in one line for people. */
+export function otherVectors(kept: VectorSpace, own: { model: string; dimensions?: number }): string {
+  const words = "it is searched by words alone until";
+  const reindex = "`mnemail memory reindex`";
+  const place = elsewhereOf(kept)?.place;
+  if (place === WITH_DOCUMENTS)
+    return `the vectors of memory are with its documents, not in the vector database: ${words} ${reindex}, or without VECTOR_URL`;
+  if (place !== undefined)
+    return `the vectors of memory are in ${place}: ${words} VECTOR_URL is set to that, or ${reindex}`;
+  const difference =
+    kept.model === own.model
+      ? `${kept.dimensions} dimensions, and the embedding model "${own.model}" now answers with ${own.dimensions}`
+      : `the embedding model "${kept.model}", not of "${own.model}"`;
+  return `memory holds vectors of ${difference}: ${words} ${reindex}`;
+}
+
+/** A space for people, such as `the model "m"`, with the place of its vectors where that is another one. */
+export function spaceForPeople(space: VectorSpace): string {
+  const elsewhere = elsewhereOf(space);
+  return elsewhere ? `vectors of the model "${elsewhere.model}" in ${elsewhere.place}` : `the model "${space.model}"`;
 }
 
 /**

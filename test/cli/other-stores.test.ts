@@ -2,12 +2,15 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, 
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { openStore } from "../../src/store/open-store.ts";
+import { indexOf } from "../store/conformance/describe-store.ts";
 import { temporaryFolder } from "../support/assistant.ts";
 import { type CliResult, jsonLines, runCli } from "../support/cli.ts";
 import { type Backend, startBackends } from "../support/every-backend.ts";
 import { freePort } from "../support/vector-servers/chroma.ts";
 import { hasVectorPackages } from "../support/vector-servers/packages.ts";
 import { startQdrant } from "../support/vector-servers/qdrant.ts";
+import { processVectors } from "../support/vector-store.ts";
 
 const ANA = "ana@home.example";
 const HOOKS = fileURLToPath(new URL("../support/vector-servers/resolve-packages.mjs", import.meta.url));
@@ -48,7 +51,7 @@ describe("mnemail config", () => {
     [
       "a vector database with a key",
       { STORE_URL: "sqlite:/data/mail.db", VECTOR_URL: "qdrant://127.0.0.1/mail", QDRANT_API_KEY: "hunter2" },
-      { store: "sqlite:/data/mail.db, vectors in qdrant://127.0.0.1/mail", vector_api_key: "set" },
+      { store: "sqlite:/data/mail.db, vectors in qdrant://127.0.0.1/mail", qdrant_api_key: "set" },
     ],
   ])("names %s, and no secret", async (_, environment, expected) => {
     const json = await runCli(["config", "--json"], environment);
@@ -202,7 +205,7 @@ describe("what cannot be used is said in one line, with an exit code, and no sec
     [
       "a vector package that is not installed",
       async () => ({
-        environment: { STORE_URL: `sqlite:${folder.path("none.db")}`, VECTOR_URL: "qdrant://127.0.0.1/mail" },
+        environment: { STORE_URL: "memory:", VECTOR_URL: "qdrant://127.0.0.1/mail" },
       }),
       /: the package @langchain\/qdrant cannot be loaded \(npm install @langchain\/qdrant@1\.0\.3\)$/,
     ],
@@ -314,6 +317,20 @@ test("a snapshot is backed up as one, and the copy is a store; a folder of a sto
   expect((await mnemail(files, "memory", "backup", own.path("mail.jsonl"))).stdout).toMatch(/: 1 item of all users;/);
 });
 
+test("the doctor of a store whose vectors are in a database that is not set says where they are", async () => {
+  const path = folder.path("elsewhere.db");
+  const vectors = { ...processVectors(), name: "chroma://127.0.0.1:8000/mem1" };
+  const store = await openStore({ backend: "sqlite", path }, { index: indexOf(), vectors });
+  await store.put(["m"], "k", { text: "Ada likes tea." }, ["text"]);
+  await store.stop();
+  const { code, stdout } = await runCli(["memory", "doctor"], { STORE_URL: `sqlite:${path}` });
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^vectors of +stand-in, 64 dimensions, in chroma:\/\/127\.0\.0\.1:8000\/mem1; configured: /m);
+  expect(stdout).toMatch(
+    /PROBLEM +the vectors are in chroma:\S+mem1: searches rank by words\nto do +set VECTOR_URL to it, or run `mnemail memory reindex`$/m,
+  );
+});
+
 describe.skipIf(!hasVectorPackages)("a vector database", () => {
   const remember = (text: string, environment: Record<string, string>) =>
     runCli(["remember", text, "--user", ANA], { ...environment, ...WITH_PACKAGES });
@@ -353,6 +370,11 @@ describe.skipIf(!hasVectorPackages)("a vector database", () => {
     expect(warningsOf(kept).at(-1)).toMatch(/64 dimensions.* 256/);
     const shown = await runCli(["memory", "show", "--user", ANA], environment);
     expect(shown.stdout).toContain("Ada prefers mornings.");
+    const tested = await runCli(["memory", "doctor", "--self-test"], environment);
+    expect(tested).toMatchObject({ code: 1, stderr: "" });
+    expect(tested.stdout).toMatch(
+      /^PROBLEM +the self test failed: an item is not found by its vector: .*64 dimensions.* 256 \(name another collection/m,
+    );
     const refused = await runCli(["memory", "reindex"], environment);
     expect(refused).toMatchObject({ code: 1, stdout: "" });
     expect(refused.stderr.trim().split("\n").at(-1)).toMatch(

@@ -434,7 +434,7 @@ describe("one process at a time", () => {
     await first.ready;
     const began = performance.now();
     expect(await failure(open())).toBe(
-      `${path}: process ${first.child.pid} has it open (one process at a time: end that one first, or set STORE_URL=sqlite:PATH, which several can use)`,
+      `${path}: process ${first.child.pid} has it open (one process at a time: end that one; for several at once then run \`mnemail memory copy --from 'memory:?snapshot=${path}' --to sqlite:PATH\` and set STORE_URL=sqlite:PATH)`,
     );
     await symlink(path, folder.path("link"));
     expect(await failure(open({ at: folder.path("link") }))).toContain(`process ${first.child.pid} has it open`);

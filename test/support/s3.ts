@@ -30,6 +30,8 @@ export interface LoopbackS3 {
   pageSize: number;
   /** Whether If-Match and If-None-Match are kept to, passed over, or refused as not implemented. */
   preconditions: "kept" | "passed over" | "refused";
+  /** Whether a listing has everything, whatever it was to begin with. */
+  passesOverPrefix: boolean;
   /** What the bucket says of versions, such as `Enabled`. */
   versioning: string | undefined;
   /** How far its clock is ahead of ours, in milliseconds. */
@@ -60,6 +62,7 @@ export async function startLoopbackS3(): Promise<LoopbackS3> {
     requests: [],
     pageSize: 1_000,
     preconditions: "kept",
+    passesOverPrefix: false,
     versioning: undefined,
     clockAheadMs: 0,
     faults: [],
@@ -175,7 +178,7 @@ function list(s3: LoopbackS3, query: URLSearchParams): Answer {
   if (query.get("list-type") !== "2") throw new Refusal(501, "NotImplemented");
   const token = query.get("continuation-token");
   const after = token === null ? undefined : Buffer.from(token, "base64").toString("utf8");
-  const prefix = query.get("prefix") ?? "";
+  const prefix = s3.passesOverPrefix ? "" : (query.get("prefix") ?? "");
   const names = [...s3.objects.keys()]
     .filter(
       (name) =>

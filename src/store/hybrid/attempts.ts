@@ -1,6 +1,8 @@
 import { MnemailError } from "../../errors.ts";
 import { messageOf } from "./hybrid-batch.ts";
 
+const REINDEX = "`mnemail memory reindex`";
+
 /** Calls of a vector database, which may fail: most must not stop what is under way. */
 export class Attempts {
   readonly #name: string;
@@ -18,11 +20,17 @@ export class Attempts {
     try {
       return await run();
     } catch (error) {
-      const line = `${consequence}: ${this.#lineOf(error)} (\`mnemail memory reindex\` mends it)`;
-      if (!this.#warned.has(consequence)) this.#warn(line);
+      const hint = error instanceof MnemailError ? error.hint : undefined;
+      const todo = hint === undefined ? `${REINDEX} mends it` : `${hint}; then ${REINDEX}`;
+      if (!this.hasWarned(consequence)) this.#warn(`${consequence}: ${this.#lineOf(error)} (${todo})`);
       this.#warned.add(consequence);
       return undefined;
     }
+  }
+
+  /** Whether it was said already. */
+  hasWarned(consequence: string): boolean {
+    return this.#warned.has(consequence);
   }
 
   /** What `run` gives. @throws MnemailError("store") with the database's name. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { OURS, type VectorIndex, type Where } from "./vector-index.ts";
-import { chunksOf, type Opening, refuseOtherDimensions, withMethods } from "./vector-package.ts";
+import { chunksOf, type Opening, OtherServer, refuseOtherDimensions, withMethods } from "./vector-package.ts";
 
 /** Records of one call; Chroma takes some 5,000. */
 const CHUNK = 1_000;
@@ -13,6 +13,7 @@ interface Collection {
 }
 
 interface Client {
+  heartbeat(): Promise<unknown>;
   getCollection(which: { name: string; embeddingFunction: object }): Promise<unknown>;
   getOrCreateCollection(which: { name: string; embeddingFunction: object; configuration: object }): Promise<unknown>;
 }
@@ -61,9 +62,17 @@ export async function openChroma({ place, apiKey, importPackage }: Opening): Pro
     try {
       return parse(await client.getCollection(which));
     } catch (error) {
-      if (error instanceof Error && error.name === "ChromaNotFoundError") return undefined;
-      throw error;
+      if (!(error instanceof Error) || error.name !== "ChromaNotFoundError") throw error;
+      await expectChroma();
+      return undefined;
     }
+  };
+  /** Many a server answers 404. */
+  const expectChroma = async () => {
+    const beat = await client.heartbeat().catch((error: unknown) => {
+      if (!(error instanceof Error) || error.name !== "ChromaNotFoundError") throw error;
+    });
+    if (typeof beat !== "number") throw new OtherServer("Chroma");
   };
   /** What was opened may be gone: then it is looked for once more. */
   const using = async <T>(none: T, use: (collection: Collection) => Promise<T>): Promise<T> => {

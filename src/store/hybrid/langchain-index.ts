@@ -36,9 +36,10 @@ export function createVectorIndex(store: LangChainVectors, traits: VectorStoreTr
       return hits.flatMap(({ about }) => parseAbout(about)?.id ?? []);
     }
   };
+  const list = async (dimensions = known) => (dimensions === undefined ? undefined : find(OURS, dimensions));
   return {
     ...{ name: traits.name, reach, search, find },
-    ...(traits.reach === undefined ? { list: (dimensions: number | undefined) => find(OURS, dimensions) } : {}),
+    ...(traits.reach === undefined ? { list } : {}),
     dimensions: async () => undefined,
     async add(vectors) {
       known = vectors[0]?.vector.length;

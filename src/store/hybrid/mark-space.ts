@@ -1,4 +1,4 @@
-import type { VectorSpace } from "../vector-space.ts";
+import { elsewhereOf, modelIn, type VectorSpace, WITH_DOCUMENTS } from "../vector-space.ts";
 
 /**
  * What the documents keep in the place of a vector that is in the vector database. As vectors of a space of their own
@@ -8,15 +8,14 @@ import type { VectorSpace } from "../vector-space.ts";
 export const MARK = Float32Array.of(1);
 
 /** The space of the marks of vectors of `space` in a vector database. */
-export function markSpace({ model, dimensions }: VectorSpace, database: string): VectorSpace {
-  return { model: `${model} (${dimensions} dimensions in ${database})`, dimensions: MARK.length };
+export function markSpace(space: VectorSpace, database: string): VectorSpace {
+  return { model: modelIn(database, space), dimensions: MARK.length };
 }
 
-/** The space that marks stand for; that of real vectors, or of marks for another database, is named as none of ours. */
+/** The space that marks stand for; that of real vectors, or of marks for another database, is one of elsewhere. */
 export function spaceOfMarks(kept: VectorSpace, database: string): VectorSpace {
-  const [, model, dimensions, where] = /^(.*) \((\d+) dimensions in (.*)\)$/s.exec(kept.model) ?? [];
-  if (model === undefined || kept.dimensions !== MARK.length) {
-    return { model: `${kept.model}, kept with the documents`, dimensions: kept.dimensions };
-  }
-  return { model: where === database ? model : `${model} in ${where}`, dimensions: Number(dimensions) };
+  const marked = kept.dimensions === MARK.length ? elsewhereOf(kept) : undefined;
+  if (!marked) return { model: modelIn(WITH_DOCUMENTS, kept), dimensions: kept.dimensions };
+  const { model, dimensions, place } = marked;
+  return { model: place === database ? model : kept.model, dimensions };
 }

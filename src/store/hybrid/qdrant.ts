@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { createVectorIndex, type LangChainVectors } from "./langchain-index.ts";
 import { OURS, type VectorIndex, type Where } from "./vector-index.ts";
-import { type Opening, refuseOtherDimensions, withMethods } from "./vector-package.ts";
+import { type Opening, OtherServer, refuseOtherDimensions, withMethods } from "./vector-package.ts";
 
 const PAGE = 1_000;
 const TIMEOUT_MS = 10_000;
@@ -68,8 +68,9 @@ export async function openQdrant({ place, apiKey, importPackage }: Opening): Pro
       held = vectors.size;
       return held;
     } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
+      if (!isNotFound(error)) throw error;
+      if (!qdrantsOwn.safeParse(error).success) throw new OtherServer("Qdrant");
+      return undefined;
     }
   };
   const create = async (size: number) => {
@@ -129,6 +130,8 @@ function filterOf({ name, values }: Where): object {
   return { must: [{ key: `metadata.${name}`, match: { any: [...values] } }] };
 }
 
+/** An error as Qdrant itself words it: many a server answers 404. */
+const qdrantsOwn = z.object({ data: z.object({ status: z.object({ error: z.string() }) }) });
 const failure = z.object({ status: z.number().optional().catch(undefined), message: z.string().catch("") });
 
 function isNotFound(error: unknown): boolean {

@@ -50,8 +50,8 @@ export interface VectorIndex {
   search(near: Float32Array, limit: number, where: Where): Promise<VectorHit[]>;
   /** The ids of the vectors that are chosen; `dimensions` is how long vectors are, where that is known. */
   find(where: Where, dimensions: number | undefined): Promise<string[]>;
-  /** The ids of all vectors of Mnemail's; absent where they cannot be listed. */
-  list?(dimensions: number | undefined): Promise<string[]>;
+  /** The ids of all vectors of Mnemail's; absent or undefined where they cannot be listed, or not without `dimensions`. */
+  list?(dimensions: number | undefined): Promise<string[] | undefined>;
   close(): Promise<void>;
 }
 

@@ -19,6 +19,13 @@ const failureSchema = z.object({
 const REFUSED = /\b40[13]\b|unauthorized|unauthenticated|forbidden|permission.denied|authorization|invalid api key/i;
 const AWAY = /ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|fetch failed|failed to connect|UNAVAILABLE|socket hang up/i;
 
+/** Something answers that is not the database which a URL names. */
+export class OtherServer extends Error {
+  constructor(database: string) {
+    super(`what answers there is no ${database}`);
+  }
+}
+
 /** An error of a database's package as one line that names the place and says what to do. */
 export function vectorFailure(place: VectorPlace, keyName: string, error: unknown): MnemailError {
   if (error instanceof MnemailError) return error;
@@ -27,6 +34,10 @@ export function vectorFailure(place: VectorPlace, keyName: string, error: unknow
   const options = { cause: error };
   if ([status, statusCode].some((each) => each === 401 || each === 403) || REFUSED.test(text)) {
     return new MnemailError("config", `${place.name}: the credentials are refused`, `set ${keyName}`, options);
+  }
+  if (error instanceof OtherServer) {
+    const hint = "correct host and port in VECTOR_URL";
+    return new MnemailError("store", `${place.name}: ${message}`, hint, options);
   }
   if (AWAY.test(text)) return new MnemailError("store", `${place.name}: there is no connection`, undefined, options);
   if (error instanceof z.ZodError) {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MnemailError } from "../../errors.ts";
 import { OURS, type VectorIndex, type Where } from "./vector-index.ts";
 import { chunksOf, type Opening, refuseOtherDimensions, withMethods } from "./vector-package.ts";
 
@@ -85,8 +86,16 @@ export async function openWeaviate({ place, apiKey, importPackage }: Opening): P
   let known: Collection | undefined;
   let held: number | undefined;
 
+  /** It has two addresses, and only one of them is always in the URL. */
+  const explain = (error: unknown): never => {
+    if (!(error instanceof Error) || !/GRPCUnavailable|grpc\.health/i.test(`${error.name} ${error.message}`))
+      throw error;
+    const what = `${place.name}: there is no connection to its gRPC at ${grpcHost}:${grpcPort ?? "50051"}`;
+    const hint = "open that port, or name its address in VECTOR_URL: weaviate://HOST:PORT/Class?grpc=HOST:PORT";
+    throw new MnemailError("store", what, hint, { cause: error });
+  };
   const connect = async () => {
-    connected ??= clientSchema.parse(await weaviate.connectToCustom(options));
+    connected ??= clientSchema.parse(await weaviate.connectToCustom(options).catch(explain));
     // The client itself would try for half a minute, and print each attempt.
     if (!(await connected.isLive())) throw new Error("failed to connect");
     return connected;

@@ -34,6 +34,11 @@ export function keyOfPath(names: readonly string[]): string | undefined {
   return pathOfKey(key).join("/") === names.join("/") ? key : undefined;
 }
 
+/** Whether files of keys can lie in a folder, which is not the case in others' folders. */
+export function isFolderOfKeys(names: readonly string[]): boolean {
+  return keyOfPath([...names, `x${ENDING}`]) !== undefined;
+}
+
 function namesOf(key: string): string[] {
   return key.split("/").flatMap((segment) => {
     const text = segment.replace(/[A-Z!.]/g, (character) => `!${character.toLowerCase()}`) || EMPTY;

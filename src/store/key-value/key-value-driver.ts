@@ -22,6 +22,10 @@ import { parsePlacedSpace, SpaceKeeper } from "./space-keeper.ts";
 /** How often others may come between the reading of a batch and its writing. */
 const ATTEMPTS = 1_000;
 const SCHEMA_VERSION = 1;
+/** How many rows go in one write, which took Redis 50 ms. */
+const REMOVED_AT_ONCE = 20_000;
+/** How many of the items that cannot be read are named. */
+const NAMED = 3;
 
 /** What was found in a place at one moment. */
 interface Found {
@@ -31,7 +35,9 @@ interface Found {
 
 /**
  * Rows in any place that keeps texts by key, ranked in process. A batch writes only if the rows it expects are still the
- * texts that were read; whether it is all or nothing is the place's. What cannot be read costs only itself.
+ * texts that were read; whether it is all or nothing is the place's. What cannot be read costs only itself. A drop of more
+ * than 20,000 rows goes in steps of so many, each all or none; where one fails, those before it are made, and the drop can
+ * be made again.
  */
 export function createKeyValueDriver(place: KeyValue, options: { language?: SearchLanguage } = {}): RowDriver {
   const keeper = new SpaceKeeper(place);
@@ -96,9 +102,10 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
     });
     const wanted = comparable ? batch.space : undefined;
     let unreadable = 0;
+    if (batch.scans.length > 0) parsed.begin();
     const scans = batch.scans.map((scan) => {
       const below = readRows(found.texts, [scan.prefix], parse);
-      unreadable += below.unreadable;
+      unreadable += below.unreadable.length;
       return rank(below.rows.filter(isLive), scan, wanted);
     });
     const live = batch.listNamespaces ? readRows(found.texts, [[]], parseRowText).rows.filter(isLive) : [];
@@ -116,13 +123,16 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
     return (await place.write(changes)) ? result : undefined;
   };
 
+  /** Removes many in steps, each all or none where the place is atomic: one of them all would hold up a server. */
   const remove = async (rows: readonly { key: string; text?: string }[]): Promise<number> => {
-    const changes = rows.map(
-      ({ key, text }): KeyChange => ({ key, text: null, ...(text === undefined ? {} : { expected: text }) }),
-    );
-    if (changes.length === 0 || (await place.write(changes))) return changes.length;
     let removed = 0;
-    for (const change of changes) if (await place.write([change])) removed += 1;
+    for (let at = 0; at < rows.length; at += REMOVED_AT_ONCE) {
+      const changes = rows
+        .slice(at, at + REMOVED_AT_ONCE)
+        .map(({ key, text }): KeyChange => ({ key, text: null, ...(text === undefined ? {} : { expected: text }) }));
+      if (await place.write(changes)) removed += changes.length;
+      else for (const change of changes) if (await place.write([change])) removed += 1;
+    }
     return removed;
   };
 
@@ -161,13 +171,15 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
     },
     async *pages(prefixes) {
       const { rows, unreadable } = await findBelow(prefixes);
-      yield* pagesOf(rows.filter(isLive).map(toKept), unreadable);
+      yield* pagesOf(rows.filter(isLive).map(toKept), unreadable.length);
     },
     async drop(prefixes) {
       const exact = prefixes.map(rowPrefix);
       if (exact.every(({ isExact }) => isExact)) {
-        const names = await Promise.all(exact.map(({ prefix }) => place.keys(prefix)));
-        return remove([...new Set(names.flat())].map((key) => ({ key })));
+        const names = (await Promise.all(exact.map(({ prefix }) => place.keys(prefix)))).flat();
+        // What a place lists beside what was asked for is not removed.
+        const below = names.filter((key) => exact.some(({ prefix }) => key.startsWith(prefix)));
+        return remove([...new Set(below)].map((key) => ({ key })));
       }
       const { rows } = await findBelow(prefixes);
       return remove(rows.map((row) => ({ key: rowKey(row) })));
@@ -182,14 +194,15 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
       const { rows, unreadable, space } = await findBelow([[]]);
       const fields = rows.flatMap((row) => row.fields).length;
       const unembedded = sum(rows.map((row) => waitingFields(row, space)));
-      const problem = `${unreadable} items cannot be read`;
       return {
         ...{ engine: place.name, schemaVersion: SCHEMA_VERSION, space, items: rows.length, unembedded },
         vectors: fields - unembedded,
         expired: rows.filter((row) => !isLive(row)).length,
         problems: [
           ...((await place.problems?.()) ?? []),
-          ...(unreadable > 0 ? [{ problem, hint: "see docs/operations.md, Repair" }] : []),
+          ...(unreadable.length > 0
+            ? [{ problem: unreadableText(place, unreadable), hint: "see docs/operations.md, Repair" }]
+            : []),
         ],
       };
     },
@@ -218,19 +231,28 @@ async function readTogether(
   return found;
 }
 
-/** The rows at or below some labels, and how many texts under their keys are none. */
+/** How many items cannot be read, and the first of them by the names that the place has for them. */
+function unreadableText({ nameOf = (key) => key }: KeyValue, keys: readonly string[]): string {
+  // Whoever wrote them may have named them too.
+  const names = [...keys].sort().map((key) => nameOf(key).replace(/[^\x20-\x7E]/g, "?"));
+  const more = names.length > NAMED ? ` and ${names.length - NAMED} more` : "";
+  const items = names.length === 1 ? "1 item" : `${names.length} items`;
+  return `${items} cannot be read: ${names.slice(0, NAMED).join(", ")}${more}`;
+}
+
+/** The rows at or below some labels, and the keys among theirs whose texts are none. */
 function readRows<T extends Address>(
   texts: ReadonlyMap<string, string>,
   prefixes: readonly string[][],
   parse: (key: string, text: string) => T | undefined,
-): { rows: T[]; unreadable: number } {
+): { rows: T[]; unreadable: string[] } {
   const below = prefixes.map((labels) => rowPrefix(labels).prefix);
   const rows: T[] = [];
-  let unreadable = 0;
+  const unreadable: string[] = [];
   for (const [key, text] of texts) {
     if (!key.startsWith(ROWS) || !below.some((prefix) => key.startsWith(prefix))) continue;
     const row = parse(key, text);
-    if (!row) unreadable += 1;
+    if (!row) unreadable.push(key);
     else if (prefixes.some((labels) => isBelow(row.namespace, labels))) rows.push(row);
   }
   return { rows, unreadable };

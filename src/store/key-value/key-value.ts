@@ -18,6 +18,8 @@ export interface KeyValue {
   readonly name: string;
   /** Whether `write` is all or nothing, between processes too; elsewhere each change is, on its own. */
   readonly isAtomic: boolean;
+  /** A key as the place has it, so that people find it there: a path, or a whole name. The key itself where absent. */
+  nameOf?(key: string): string;
   /** The texts of keys, null where there is none, in the order of the keys. */
   read(keys: readonly string[]): Promise<(string | null)[]>;
   /** All keys that begin with a prefix, with their texts, in no order. */

@@ -26,6 +26,11 @@ export class ParsedRows {
     this.#rows = new TextCache(mostCharacters);
   }
 
+  /** Begins a pass over rows, of which none is let go for another. */
+  begin(): void {
+    this.#rows.begin();
+  }
+
   /** As {@link parseRowText}. */
   read(key: string, text: string): ParsedRow | undefined {
     const known = this.#rows.get(key);

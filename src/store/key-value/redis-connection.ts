@@ -1,8 +1,8 @@
 import { Redis } from "ioredis";
 import { MnemailError } from "../../errors.ts";
 import { type RedisAddress, renderRedis } from "../../store-config/redis-address.ts";
-import { createPatience } from "./patience.ts";
-import { isRedisAway, redisError } from "./redis-errors.ts";
+import { type CallKind, createPatience } from "./patience.ts";
+import { isRedisAway, loginFailure, redisError } from "./redis-errors.ts";
 
 const CONNECT_MS = 5_000;
 const KEEP_ALIVE_MS = 30_000;
@@ -21,11 +21,12 @@ export interface RedisConnection {
   /** The URL without secrets. */
   place: string;
   /**
-   * Runs a command, and again while the server is away: it has to be one that may be sent twice.
+   * Runs a command, and again while the server is away: it has to be one that may be sent twice. Of a `change` the error
+   * says that it may have been made.
    *
    * @throws MnemailError("store") in one line, without secrets.
    */
-  run<T>(command: (client: Redis) => Promise<T>): Promise<T>;
+  run<T>(command: (client: Redis) => Promise<T>, kind?: CallKind): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -36,7 +37,7 @@ export function connectRedis(address: RedisAddress, options: RedisOptions): Redi
   const patiently = createPatience({
     retryMs,
     isAway: isRedisAway,
-    explain: (error, often) => redisError(place, error, often),
+    explain: (error, often, kind) => redisError(place, error, often, kind),
   });
   let current: Promise<Redis> | undefined;
   let running = 0;
@@ -65,20 +66,20 @@ export function connectRedis(address: RedisAddress, options: RedisOptions): Redi
 
   return {
     place,
-    async run(command) {
+    async run(command, kind) {
       running += 1;
       try {
-        return await patiently(async () => {
+        return await patiently(async (inTime) => {
           if (isClosed) throw new MnemailError("store", `${place}: this store is closed`, "open it again");
-          const client = await connected();
+          const client = await inTime(connected());
           try {
-            return await command(client);
+            return await inTime(command(client));
           } catch (error) {
             // A silent connection is given up; a replica may have been the primary when the name was looked up.
             if (isRedisAway(error) || /^READONLY/.test(String(Object(error).message))) forget(client);
             throw error;
           }
-        });
+        }, kind);
       } finally {
         running -= 1;
       }
@@ -122,7 +123,10 @@ async function open(
   try {
     await client.connect();
     // ioredis would send these by itself, but hides a refusal behind the closed connection.
-    if (password !== undefined) await client.call("AUTH", ...(username === undefined ? [] : [username]), password);
+    if (password !== undefined) {
+      const words = username === undefined ? [password] : [username, password];
+      await client.call("AUTH", words).catch((error: unknown) => Promise.reject(loginFailure(error)));
+    }
     if (database !== 0) await client.select(database);
     return client;
   } catch (error) {

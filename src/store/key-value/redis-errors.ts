@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MnemailError } from "../../errors.ts";
+import { type CallKind, outcomeOf } from "./patience.ts";
 
 /** No connection, or none any more. */
 const AWAY_CODES = new Set(
@@ -27,7 +28,17 @@ function failureOf(error: unknown): Failure {
   if (errors.length > 0 && message === "") return failureOf(errors[0]);
   // A reply that came before anything was asked is wrapped by ioredis.
   const text = message.replace(/^Command queue state error.*?Last (reply|error): /s, "").replace(/\s+/g, " ");
-  return { code, text: text.trim() };
+  // What follows repeats what was sent: passwords, scripts, memory.
+  return { code, text: text.replace(/,? with args beginning with.*$/, "").trim() };
+}
+
+/** What may be passed on of a failure to log in: none of the server's own words, which may repeat the password. */
+export function loginFailure(error: unknown): unknown {
+  const { code, text } = failureOf(error);
+  if (AWAY_CODES.has(code) || AWAY_TEXT.test(text)) return error;
+  const known = [AGAIN_REPLY, /^(NOPERM|DENIED|ERR unknown command)/].map((each) => each.exec(text)?.[0]);
+  const said = known.find((each) => each !== undefined) ?? "WRONGPASS";
+  return new Error(said.startsWith("ERR") ? `${said} 'AUTH'` : said);
 }
 
 /** Whether the server is away or not ready yet, so that the same may work in a moment. */
@@ -44,11 +55,16 @@ const REFUSALS: [RegExp, string, string][] = [
     "the user or password was refused",
     "correct them in the URL (redis://USER:PASSWORD@HOST:PORT), special characters as %XX",
   ],
+  [
+    /^ERR unknown command/,
+    "the server does not know a command",
+    "name a Redis 7 that has its commands under their own names (rename-command)",
+  ],
   [/^NOAUTH/, "the server wants a password", "put it into the URL: redis://:PASSWORD@HOST:PORT"],
   [
     /^(NOPERM|ERR The user executing the script|ERR ACL failure in script)/,
     "the user lacks a permission",
-    "allow it the keys of the prefix and the commands @read, @write, @scripting, SELECT and INFO (ACL SETUSER)",
+    "allow it the keys of the prefix and the commands @read, @write, @scripting, SELECT, TIME and INFO (ACL SETUSER)",
   ],
   [/^DENIED/, "the server is in protected mode", "set a password there (requirepass), or let it listen here alone"],
   [/^(ERR (invalid DB index|DB index)|ERR value is out of range)/, "there is no such database number", "correct it"],
@@ -77,15 +93,15 @@ const REFUSALS: [RegExp, string, string][] = [
 ];
 
 /** One line for what went wrong with a Redis; `place` names it without secrets. Nothing of what was sent is in it. */
-export function redisError(place: string, error: unknown, often = ""): MnemailError {
+export function redisError(place: string, error: unknown, often = "", kind?: CallKind): MnemailError {
   if (error instanceof MnemailError) return error;
   const { code, text } = failureOf(error);
   // An error of ioredis holds the command with all that it was to write, or the password.
-  const because = (what: string, hint: string) =>
+  const because = (what: string, hint?: string) =>
     new MnemailError("store", `${place}: ${what}`, hint, { cause: new Error(text || code) });
   for (const [pattern, what, hint] of REFUSALS) {
     if (!pattern.test(text)) continue;
-    const detail = /^(NOPERM|ERR The user|ERR ACL|MOVED|WRONGTYPE)/.test(text)
+    const detail = /^(NOPERM|ERR The user|ERR ACL|ERR unknown|MOVED|WRONGTYPE)/.test(text)
       ? ` (${text.split(/,? script:/)[0]})`
       : "";
     return because(`${what}${detail}${often}`, hint);
@@ -99,10 +115,7 @@ export function redisError(place: string, error: unknown, often = ""): MnemailEr
   }
   if (isRedisAway(error)) {
     const what = /^Command timed out/.test(text) ? "the server does not answer" : "the server cannot be reached";
-    return because(
-      `${what}${often}`,
-      "start it, or correct host, port and redis:// or rediss://; a change under way may have been made or not",
-    );
+    return because(`${what}${often}${outcomeOf(kind)}`, "start it, or correct host, port and redis:// or rediss://");
   }
-  return because(text || code || String(error), "a change under way may have been made or not");
+  return because(`${text || code || String(error)}${outcomeOf(kind)}`);
 }

@@ -8,8 +8,8 @@
  * more than the last.
  */
 
-/** How many keys one command of a script takes: Lua's stack ends below 8,000. */
-const AT_ONCE = 1_000;
+/** How many keys one command of a script takes: Lua's stack ends below 8,000, and their texts come together. */
+const AT_ONCE = 200;
 
 /**
  * Changes, all or none. KEYS: the index, the versions, the last version, the answer, then one for each change. ARGV: how
@@ -43,14 +43,24 @@ end
 if answer == 1 then
   version = string.format('%.0f', version)
   local isNewer = false
+  local keys, names = {}, {}
+  local function remove()
+    if #keys > 0 then
+      redis.call('DEL', unpack(keys))
+      redis.call('ZREM', index, unpack(names))
+      redis.call('HDEL', versions, unpack(names))
+    end
+    keys, names = {}, {}
+  end
   for i = 5, #KEYS do
     local name = string.sub(KEYS[i], ARGV[2] + 1)
     local text, expires = ARGV[3 * i - 11], ARGV[3 * i - 10]
     if text == '-' then
-      redis.call('DEL', KEYS[i])
-      redis.call('ZREM', index, name)
-      redis.call('HDEL', versions, name)
+      keys[#keys + 1] = KEYS[i]
+      names[#names + 1] = name
+      if #keys == ${AT_ONCE} then remove() end
     else
+      remove()
       if not isNewer then redis.call('SET', last, version) end
       isNewer = true
       redis.call('ZADD', index, 0, name)
@@ -59,39 +69,46 @@ if answer == 1 then
       if expires ~= '' then redis.call('PEXPIREAT', KEYS[i], expires) end
     end
   end
+  remove()
 end
 redis.call('SET', KEYS[4], answer, 'PX', ARGV[1])
 return answer`;
 
+/** Newer than any version: of texts below a beginning, only the names are wanted. */
+export const NAMES_ONLY = "9e15";
+
 /**
  * What there is of some names and below some beginnings, as of one moment. KEYS: the index, the versions, the last version.
- * ARGV: what stands before each name, how many names follow, these, and then of each beginning a version and the beginning
- * itself. Returns the last version, and then three of each: name, version and text; the text is missing below a
- * beginning where it is not newer than the version given. Names whose text expired leave the index, where this server
- * takes writes.
+ * ARGV: what stands before each name, about how many bytes of text may come, how many names follow, these, and then of
+ * each beginning a version and the beginning itself. Returns the last version, and then three of each: name, version and
+ * text; the text is missing below a beginning where it is not newer than the version given, and everywhere once so many
+ * bytes came, some texts at least. Of {@link NAMES_ONLY} no versions come either. Names whose text expired leave the
+ * index, where this server takes writes.
  */
 export const FIND = `
 local index, versions, last = KEYS[1], KEYS[2], KEYS[3]
-local found, gone = { redis.call('GET', last) or '0' }, {}
+local found, gone, room = { redis.call('GET', last) or '0' }, {}, tonumber(ARGV[2])
 local function add(names, since, isListed)
   for from = 1, #names, ${AT_ONCE} do
-    local some, keys, fresh, texts = {}, {}, {}, {}
+    local some, keys, known, fresh = {}, {}, {}, {}
     for i = from, math.min(from + ${AT_ONCE} - 1, #names) do
       some[#some + 1] = names[i]
       keys[#keys + 1] = ARGV[1] .. names[i]
     end
-    local known = redis.call('HMGET', versions, unpack(some))
+    if since < ${NAMES_ONLY} then known = redis.call('HMGET', versions, unpack(some)) end
+    local isRoom = room > 0
     for i = 1, #some do
-      if tonumber(known[i] or '0') > since then fresh[#fresh + 1] = keys[i] end
+      if isRoom and tonumber(known[i] or '0') > since then fresh[#fresh + 1] = keys[i] end
     end
     if #fresh > 0 then fresh = redis.call('MGET', unpack(fresh)) end
     local areThere = redis.call('EXISTS', unpack(keys)) == #keys
     local at = 0
     for i = 1, #some do
       local text = false
-      if tonumber(known[i] or '0') > since then
+      if isRoom and tonumber(known[i] or '0') > since then
         at = at + 1
         text = fresh[at]
+        if text then room = room - #text end
       end
       if text or areThere or redis.call('EXISTS', keys[i]) == 1 then
         found[#found + 1] = some[i]
@@ -104,9 +121,9 @@ local function add(names, since, isListed)
   end
 end
 local given = {}
-for i = 3, 2 + ARGV[2] do given[#given + 1] = ARGV[i] end
+for i = 4, 3 + ARGV[3] do given[#given + 1] = ARGV[i] end
 add(given, -1, false)
-for i = 3 + ARGV[2], #ARGV, 2 do
+for i = 4 + ARGV[3], #ARGV, 2 do
   local beginning = ARGV[i + 1]
   add(redis.call('ZRANGEBYLEX', index, '[' .. beginning, '(' .. beginning .. '\\127'), tonumber(ARGV[i]), true)
 end

@@ -6,7 +6,11 @@ import type { RedisConnection } from "./redis-connection.ts";
 const REWRITE_MS = 10_000;
 const LOOK_MS = 50;
 
+/** How far the clocks may differ, since times to live are of this machine and end by the server's. In milliseconds. */
+const CLOCKS_MS = 5_000;
+
 const textsSchema = z.array(z.string().nullable());
+const timeSchema = z.tuple([z.coerce.number(), z.coerce.number()]);
 
 /** The engine for people, with its version where it tells. */
 export async function readRedisName(connection: RedisConnection): Promise<string> {
@@ -21,6 +25,7 @@ export async function findRedisProblems(connection: RedisConnection): Promise<{ 
   const persistence = await readInfo(connection, "persistence");
   const save = await readSave(connection);
   const failed = ["aof_last_write_status", "rdb_last_bgsave_status"].some((name) => persistence[name] === "err");
+  const ahead = await readClock(connection);
   const problem = (holds: boolean, text: string, hint: string) => (holds ? [{ problem: text, hint }] : []);
   return [
     ...problem(
@@ -35,7 +40,26 @@ export async function findRedisProblems(connection: RedisConnection): Promise<{ 
     ),
     ...problem(failed, "the server could not save to its disk the last time", "see its log"),
     ...problem(role === "slave", "this server is a read-only replica", "name the primary"),
+    ...problem(
+      Math.abs(ahead) > CLOCKS_MS,
+      `the server's clock is ${Math.round(Math.abs(ahead) / 1_000)} s ${ahead > 0 ? "ahead of" : "behind"} this machine's`,
+      "set both: what has a time to live ends by the server's clock, at once where it is far ahead",
+    ),
   ];
+}
+
+/** How far the server's clock is ahead of ours, in milliseconds; 0 where it does not tell. */
+async function readClock({ run }: RedisConnection): Promise<number> {
+  const { answer, asked } = await run(async (client) => {
+    const begun = Date.now();
+    return { asked: begun, answer: timeSchema.safeParse(await orRefused(client.time(), null)) };
+  });
+  if (!answer.success) return 0;
+  const [seconds, microseconds] = answer.data;
+  const time = seconds * 1_000 + microseconds / 1_000;
+  // Read at some moment in between, of which the best is taken.
+  if (time < asked) return time - asked;
+  return Math.max(0, time - Date.now());
 }
 
 /**

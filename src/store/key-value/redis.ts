@@ -48,6 +48,7 @@ function createRedisPlace(name: string, connection: RedisConnection, before: str
   return {
     name,
     isAtomic: true,
+    nameOf: (key) => before + key,
     async read(keys) {
       if (keys.length === 0) return [];
       return textsSchema.parse(await run((client) => client.mget(keys.map((key) => before + key))));
@@ -61,7 +62,10 @@ function createRedisPlace(name: string, connection: RedisConnection, before: str
       if (changes.length === 0) return true;
       const keys = [...ownKeys(before), `${before}#answer:${randomUUID()}`, ...changes.map(({ key }) => before + key)];
       const values = [String(ANSWER_MS), String(before.length), ...changes.flatMap(toArguments)];
-      return writtenSchema.parse(await run((client) => client.eval(WRITE, keys.length, ...keys, ...values))) === 1;
+      // Not as arguments of a function, of which the stack holds some 100,000.
+      const words = [WRITE, String(keys.length), ...keys, ...values];
+      const write = run((client) => client.call("EVAL", words), "change");
+      return writtenSchema.parse(await write) === 1;
     },
     problems: () => findRedisProblems(connection),
     vacuum: () => rewriteRedisFiles(connection),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { RowTimes } from "../kept-rows.ts";
+import { type RowTimes, refuseStrangeTimes } from "../kept-rows.ts";
 import type { Address, FieldVector, JsonObject, KeptRow } from "../row-driver.ts";
 import { spaceText, type VectorSpace } from "../vector-space.ts";
 import { rowKey } from "./keys.ts";
@@ -21,7 +21,8 @@ const rowSchema = z.object({
   updated_at: time,
   expires_at: time.nullable(),
   ttl_minutes: z.number().nullable(),
-  vectors: z.record(z.string(), z.string().nullable()),
+  // A record of zod's would let go of a field that is named `__proto__`.
+  vectors: z.custom<Record<string, string | null>>(isVectors),
   space: z.string().nullable(),
 });
 
@@ -29,7 +30,7 @@ const rowSchema = z.object({
  * A row as text: JSON that people and other programs can read. Each row says which space its vectors are of, so that
  * another space comes into force by one change, and none is ever taken for one of another.
  *
- * @throws RangeError for a time that is none.
+ * @throws RangeError for a time that is none, or that could not be read again.
  */
 export function rowText(
   { namespace, key, value }: Address & { value: JsonObject },
@@ -37,6 +38,7 @@ export function rowText(
   vectors: readonly FieldVector[],
   space: VectorSpace | undefined,
 ): string {
+  refuseStrangeTimes({ createdAt, updatedAt, expiresAt });
   const kept = vectors.map(({ field, embedding }): [string, string | null] => [
     field,
     embedding && space ? toBase64(embedding) : null,
@@ -89,4 +91,9 @@ export function waitingFields({ vectors, space, fields }: PlacedRow, wanted: Vec
 
 function toBase64(vector: Float32Array): string {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
+}
+
+function isVectors(vectors: unknown): boolean {
+  if (typeof vectors !== "object" || vectors === null || Array.isArray(vectors)) return false;
+  return Object.values(vectors).every((each) => each === null || typeof each === "string");
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
+import { MnemailError } from "../../errors.ts";
 import { checkS3, renderS3, type S3Config } from "../../store-config/s3-place.ts";
 import { S3Refusal } from "./s3-errors.ts";
 import { childText, parseXml } from "./s3-xml.ts";
@@ -17,6 +18,8 @@ export type S3Condition = { "if-none-match": "*" } | { "if-match": string };
 export interface S3Bucket {
   /** The bucket for people. */
   place: string;
+  /** The whole name of an object. */
+  nameOf(name: string): string;
   /** One page of what begins with a name, and how to go on. */
   list(beginning: string, after?: string, limit?: number): Promise<{ entries: S3Entry[]; next: string | undefined }>;
   /** undefined where nothing is; "same" where it still is what `etag` names. */
@@ -47,6 +50,7 @@ export function openBucket(config: S3Config, timeoutMs: number): S3Bucket {
     retries: 0,
   });
   const before = prefix === "" ? "" : `${prefix}/`;
+  const place = renderS3({ ...config, prefix });
 
   const send = async (
     method: "GET" | "PUT" | "DELETE",
@@ -56,7 +60,7 @@ export function openBucket(config: S3Config, timeoutMs: number): S3Bucket {
     const path = name === undefined ? "" : `${before}${name}`;
     const query = Object.entries(more.query ?? {}).map((pair) => pair.map(encodeURIComponent).join("="));
     const url = `${base.href.replace(/\/$/, "")}/${encodePath(path)}${query.length > 0 ? `?${query.join("&")}` : ""}`;
-    const request = await client.sign(url, {
+    const signed = client.sign(url, {
       method,
       headers: {
         ...more.headers,
@@ -71,6 +75,11 @@ export function openBucket(config: S3Config, timeoutMs: number): S3Bucket {
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
     });
+    const request = await signed.catch(() => {
+      // An error made here may repeat a header that could not be set, and so a secret.
+      const hint = "correct the credentials, AWS_REGION and AWS_ENDPOINT_URL_S3";
+      throw new MnemailError("config", `${place}: no request can be made with these settings`, hint);
+    });
     const response = await fetch(request);
     // `text()` would take a byte order mark away.
     const text = Buffer.from(await response.arrayBuffer()).toString("utf8");
@@ -84,7 +93,8 @@ export function openBucket(config: S3Config, timeoutMs: number): S3Bucket {
       const { text } = await send("GET", undefined, { query: { versioning: "" }, accept: [200] });
       return childText(parseXml(text), "Status") !== undefined;
     },
-    place: renderS3({ ...config, prefix }),
+    place,
+    nameOf: (name) => `${before}${name}`,
     async list(beginning, after, limit = OBJECTS_PER_PAGE) {
       const query = {
         ...{ "list-type": "2", "max-keys": String(limit), prefix: `${before}${beginning}` },
@@ -95,7 +105,8 @@ export function openBucket(config: S3Config, timeoutMs: number): S3Bucket {
       const entries = result.children
         .filter(({ name }) => name === "Contents")
         .map((element) => ({ name: childText(element, "Key") ?? "", etag: plainEtag(childText(element, "ETag")) }))
-        .filter(({ name }) => name.startsWith(before))
+        // Some servers pass over the prefix that was asked for.
+        .filter(({ name }) => name.startsWith(`${before}${beginning}`))
         .map(({ name, etag }) => ({ name: name.slice(before.length), etag }));
       const next = childText(result, "NextContinuationToken");
       const isCut = childText(result, "IsTruncated") === "true";

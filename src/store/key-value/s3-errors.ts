@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MnemailError } from "../../errors.ts";
+import { type CallKind, outcomeOf } from "./patience.ts";
 import { childText, parseXml } from "./s3-xml.ts";
 
 const AWAY_CODES = new Set(
@@ -85,20 +86,21 @@ const REFUSALS: Record<string, [what: string, hint: string]> = {
     "access denied",
     "allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on its objects",
   ],
-  SlowDown: ["the server asks for fewer requests", "try again later; a change under way may have been made or not"],
+  SlowDown: ["the server asks for fewer requests", "try again later"],
   QuotaExceeded: ["the bucket is full", "free some space; the change was not made"],
   XMinioStorageFull: ["the disk of the server is full", "free some space; the change was not made"],
 };
 
 /** One line for what went wrong with a bucket; `place` names it, and no secret is in it. */
-export function s3Error(place: string, error: unknown, often = ""): MnemailError {
+export function s3Error(place: string, error: unknown, often = "", kind?: CallKind): MnemailError {
   if (error instanceof MnemailError) return error;
-  const because = (what: string, hint: string) =>
+  const because = (what: string, hint?: string) =>
     new MnemailError("store", `${place}: ${what}`, hint, { cause: error });
   if (error instanceof S3Refusal) {
     const { status, code, message, region } = error;
     const known = REFUSALS[code];
-    if (known) return because(`${known[0]}${often}`, known[1]);
+    const outcome = isS3Away(error) ? outcomeOf(kind) : "";
+    if (known) return because(`${known[0]}${often}${outcome}`, known[1]);
     if (code === "RequestTimeTooSkewed") {
       const minutes = Math.round(Math.abs(Date.now() - error.date.getTime()) / 60_000);
       const much = Number.isNaN(minutes) ? "off" : `${minutes} minutes off`;
@@ -111,10 +113,7 @@ export function s3Error(place: string, error: unknown, often = ""): MnemailError
       );
     }
     if (isS3Away(error)) {
-      return because(
-        `the server answered ${status}${code && ` ${code}`}${often}`,
-        "try again later; a change under way may have been made or not",
-      );
+      return because(`the server answered ${status}${code && ` ${code}`}${often}${outcome}`, "try again later");
     }
     if (code === "") return because(`what answers there is no S3 (${status})`, "correct AWS_ENDPOINT_URL_S3");
     return because(`the server answered ${status} ${code} (${message})`, "the change was not made");
@@ -122,10 +121,8 @@ export function s3Error(place: string, error: unknown, often = ""): MnemailError
   const { name, code, text } = failureOf(error);
   if (code === "ENOTFOUND") return because("the host is not known", "correct AWS_ENDPOINT_URL_S3 or AWS_REGION");
   if (isS3Away(error)) {
-    return because(
-      `${name === "TimeoutError" ? "the server does not answer" : "the server cannot be reached"}${often}`,
-      "start it, or correct AWS_ENDPOINT_URL_S3; a change under way may have been made or not",
-    );
+    const what = name === "TimeoutError" ? "the server does not answer" : "the server cannot be reached";
+    return because(`${what}${often}${outcomeOf(kind)}`, "start it, or correct AWS_ENDPOINT_URL_S3");
   }
   if (/self.signed|certificate|altname|SSL|TLS|packet length/i.test(`${code} ${text}`)) {
     return because(
@@ -134,5 +131,5 @@ export function s3Error(place: string, error: unknown, often = ""): MnemailError
     );
   }
   if (error instanceof SyntaxError) return because("what answers there is no S3", "correct AWS_ENDPOINT_URL_S3");
-  return because(text || String(error), "a change under way may have been made or not");
+  return because(`${text || String(error)}${outcomeOf(kind)}`);
 }

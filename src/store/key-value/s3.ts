@@ -5,7 +5,7 @@ import type { RowDriver } from "../row-driver.ts";
 import type { SearchLanguage } from "../tokens.ts";
 import type { KeyChange, KeyValue } from "./key-value.ts";
 import { createKeyValueDriver } from "./key-value-driver.ts";
-import { createPatience } from "./patience.ts";
+import { type CallKind, createPatience } from "./patience.ts";
 import { openBucket, type S3Bucket, type S3Condition } from "./s3-bucket.ts";
 import { isS3Away, S3Refusal, s3Error } from "./s3-errors.ts";
 import { TextCache } from "./text-cache.ts";
@@ -39,22 +39,23 @@ export async function openS3(config: S3Config, options: S3Options = {}): Promise
   const { retryMs = 10_000, timeoutMs = 30_000, warn = () => {} } = options;
   const bucket = openBucket(config, timeoutMs);
   const { place } = bucket;
-  const explain = (error: unknown, often: string) => s3Error(place, error, often);
-  const patiently = createPatience({ retryMs, isAway: isS3Away, explain });
+  const explain = (error: unknown, often: string, kind: CallKind) => s3Error(place, error, often, kind);
+  const patience = createPatience({ retryMs, isAway: isS3Away, explain });
+  const patiently = <T>(run: () => Promise<T>, kind?: CallKind) => patience((inTime) => inTime(run()), kind);
   // Whoever may not list is told so here, and not that nothing is there.
   await patiently(() => bucket.list("", undefined, 1));
   const isSafe = await patiently(() => keepsPreconditions(bucket));
   if (!isSafe) warn(`${place}: ${UNSAFE}`);
   const texts = createTexts(bucket, isSafe);
   const limit = pLimit(REQUESTS_AT_ONCE);
-  const inParallel = <T, R>(each: readonly T[], run: (one: T) => Promise<R>) =>
-    Promise.all(each.map((one) => limit(() => patiently(() => run(one)))));
+  const inParallel = <T, R>(each: readonly T[], run: (one: T) => Promise<R>, kind?: CallKind) =>
+    Promise.all(each.map((one) => limit(() => patiently(() => run(one), kind))));
 
   const find = async (prefix: string) => {
     const found: { name: string; etag: string }[] = [];
     for (let next: string | undefined, isFirst = true; isFirst || next !== undefined; isFirst = false) {
       const page = await patiently(() => bucket.list(toName(prefix), next));
-      found.push(...page.entries.filter(({ name }) => name !== PROBE));
+      for (const entry of page.entries) if (entry.name !== PROBE) found.push(entry);
       next = page.next;
     }
     return found;
@@ -63,9 +64,12 @@ export async function openS3(config: S3Config, options: S3Options = {}): Promise
   return {
     name: `S3 (${place})`,
     isAtomic: false,
+    nameOf: (key) => bucket.nameOf(toName(key)),
     read: (keys) => inParallel(keys, async (key) => (await texts.read(toName(key)))?.text ?? null),
     async list(prefix) {
-      const found = await inParallel(await find(prefix), async ({ name, etag }) => ({
+      const listed = await find(prefix);
+      texts.begin();
+      const found = await inParallel(listed, async ({ name, etag }) => ({
         key: toKey(name),
         text: await texts.readAs(name, etag),
       }));
@@ -88,7 +92,7 @@ export async function openS3(config: S3Config, options: S3Options = {}): Promise
       const plain = new Map(
         changes.filter(({ expected }) => expected === undefined).map((each) => [each.key, each.text]),
       );
-      await inParallel([...plain], ([key, text]) => texts.put(toName(key), text));
+      await inParallel([...plain], ([key, text]) => texts.put(toName(key), text), "change");
       return true;
     },
     problems: async () =>
@@ -131,7 +135,7 @@ export async function openS3(config: S3Config, options: S3Options = {}): Promise
         }
       }
       throw new MnemailError("store", `${place}: others change the same items all the time`, "try again");
-    });
+    }, "change");
   }
 }
 
@@ -189,6 +193,8 @@ function createTexts(bucket: S3Bucket, isSafe: boolean) {
         return (await bucket.put(name, null)) !== false;
       }
     },
+    /** As {@link TextCache}. */
+    begin: () => cache.begin(),
     clear: () => cache.clear(),
   };
 }

@@ -1,5 +1,8 @@
 import Database from "libsql";
 import { describe, expect, test } from "vitest";
+import { MnemailError, renderError } from "../../../src/errors.ts";
+import { selfTest } from "../../../src/memory/self-test.ts";
+import { loadPrompts } from "../../../src/prompts.ts";
 import { openHybridDriver } from "../../../src/store/hybrid/hybrid-driver.ts";
 import type { VectorIndex } from "../../../src/store/hybrid/vector-index.ts";
 import { withinTime } from "../../../src/store/hybrid/within-time.ts";
@@ -8,6 +11,7 @@ import { MnemailStore } from "../../../src/store/mnemail-store.ts";
 import type { RankedSearch } from "../../../src/store/operations.ts";
 import type { RowDriver } from "../../../src/store/row-driver.ts";
 import { openSqliteDriver } from "../../../src/store/sqlite-driver.ts";
+import { elsewhereOf } from "../../../src/store/vector-space.ts";
 import { temporaryFolder } from "../../support/assistant.ts";
 import { ProcessVectorStore, processVectors } from "../../support/vector-store.ts";
 import { indexOf } from "../conformance/describe-store.ts";
@@ -98,7 +102,10 @@ describe("a hybrid store whose vector database is down", () => {
   });
 
   test("and silent is given up after a while", async () => {
-    const silent = withinTime({ ...processVectors(), search: () => new Promise(() => {}) }, 20);
+    const silent = withinTime(
+      { ...processVectors(), search: () => new Promise(() => {}) },
+      { timeoutMs: 20, shortMs: 5, windowMs: 1_000 },
+    );
     const where = { name: "made_by", values: ["mnemail"] };
     await expect(silent.search(Float32Array.of(1), 1, where)).rejects.toThrow("no answer within 0.02 s");
   });
@@ -108,7 +115,9 @@ describe("a hybrid store whose vector database is down", () => {
     await put(store, "k", "the turbine stopped");
     database.isDown = true;
     expect(await store.drop([["m"]])).toBe(1);
-    expect(warnings[0]).toMatch(/vectors of what was removed stay for now/);
+    expect(warnings).toEqual([expect.stringMatching(/vectors of what was removed stay for now/)]);
+    // Said already, and again to whoever erases later.
+    expect(await store.erase()).toEqual([]);
     expect(await store.erase()).toEqual([
       expect.stringMatching(/vectors of removed items may be left: .*ECONNREFUSED/),
     ]);
@@ -119,6 +128,72 @@ describe("a hybrid store whose vector database is down", () => {
     expect(await store.erase()).toEqual([]);
     expect(vectors.kept.size).toBe(1);
     expect((await found(store, { query: "lunch" }))[0]?.score).toBeCloseTo(1, 3);
+  });
+});
+
+describe("a hybrid store that documents say has vectors", () => {
+  const LOST = (what: string) => [{ problem: `${what} not in a vector store in process`, hint: expect.any(String) }];
+
+  test("says how many of them are gone, and not of those that wait, until a reindex", async () => {
+    const { store, database, vectors } = await open();
+    for (const key of ["k1", "k2", "k3"]) await put(store, key, `the turbine ${key}`);
+    expect((await store.health()).problems).toEqual([]);
+    vectors.kept.delete([...vectors.kept.keys()][1] ?? "");
+    expect((await store.health()).problems).toEqual(LOST("1 vector is"));
+    vectors.kept.clear();
+    database.isDown = true;
+    await put(store, "waiting", "violin concerto");
+    database.isDown = false;
+    expect(await store.health()).toMatchObject({ vectors: 3, unembedded: 1, problems: LOST("3 vectors are") });
+    expect(await store.health()).toMatchObject({ vectors: 3, unembedded: 1 });
+    expect(await store.reindex()).toBe(4);
+    expect(await store.health()).toMatchObject({ vectors: 4, unembedded: 0, problems: [] });
+  });
+
+  test("tells of one that fails what to do, and what becomes of searches until then", async () => {
+    const { store, database } = await open();
+    await put(store, "k", "the turbine");
+    database.isDown = true;
+    const [problem] = (await store.health()).problems;
+    expect(problem?.problem).toMatch(/ECONNREFUSED; until it answers, memory is searched by words$/);
+    expect(problem?.hint).toBe("start it, or correct VECTOR_URL; then run `mnemail memory reindex`");
+  });
+});
+
+describe("the self test of a hybrid store", () => {
+  const run = async (change: Partial<VectorIndex>) => {
+    const documents = createMemoryDriver();
+    const vectors = { ...processVectors(), ...change, close: async () => {} };
+    const test = async (warn: (line: string) => void) => {
+      const driver = await openHybridDriver({ ...documents, close: async () => {} }, vectors, { warn });
+      const store = await MnemailStore.open(driver, { index: indexOf(), warn });
+      return { store, embeddingModel: "stand-in", [Symbol.asyncDispose]: () => store.stop() };
+    };
+    const result = await selfTest(test, loadPrompts()).then(() => "passed", renderError);
+    expect((await documents.health()).items).toBe(0);
+    return result;
+  };
+  const refuse = (reason: string) => () => Promise.reject(new MnemailError("store", reason, "name another"));
+
+  test("passes where a vector is found and removed", async () => {
+    expect(await run({})).toBe("passed");
+  });
+
+  test.each<[string, Partial<VectorIndex>, RegExp]>([
+    [
+      "takes no vector",
+      { add: refuse("a collection of 64 dimensions") },
+      /: an item is not found by its vector: what is put waits for its vectors: .*64 dimensions \(name another; then /,
+    ],
+    [
+      "finds none",
+      { search: refuse("not here") },
+      /: an item is not found by its vector: memory is searched by words alone: .*not here/,
+    ],
+  ])("fails in one line where the database %s", async (_, change, line) => {
+    const result = await run(change);
+    expect(result).toMatch(/^the self test failed: [^\n]+$/);
+    expect(result).toMatch(line);
   });
 });
 
@@ -257,8 +332,17 @@ describe("a hybrid store", () => {
     for (const [i, name] of names.entries()) {
       const { store, warnings } = await open(documents(), new ProcessVectorStore(), name);
       expect((await found(store, { query: "turbine" }))[0]).toMatchObject({ key: "k" });
-      const where = i === 0 ? /"stand-in, kept with the documents", not of "stand-in"/ : /"stand-in in a database"/;
-      expect(warnings).toEqual([expect.stringMatching(where)]);
+      const words = "it is searched by words alone until";
+      const isWhere = [
+        `with its documents, not in the vector database: ${words} \`mnemail memory reindex\`, or without VECTOR_URL`,
+        `in a database: ${words} VECTOR_URL is set to that, or \`mnemail memory reindex\``,
+      ];
+      expect(warnings).toEqual([`the vectors of memory are ${isWhere[i]}`]);
+      const { space } = await store.health();
+      expect(space && elsewhereOf(space)).toEqual({
+        ...{ model: "stand-in", dimensions: 64 },
+        place: ["the documents", "a database"][i],
+      });
       expect(await store.reindex()).toBe(2);
       expect((await found(store, { query: "the turbine stopped" }))[0]?.score).toBeCloseTo(1, 3);
       expect(await store.health()).toMatchObject({ space: { model: "stand-in", dimensions: 64 }, problems: [] });
@@ -266,7 +350,9 @@ describe("a hybrid store", () => {
     }
     const again = await plain();
     expect((await found(again, { query: "turbine" }))[0]).toMatchObject({ key: "k" });
-    expect(warnings).toEqual([expect.stringMatching(/\(64 dimensions in another database\)", not of "stand-in"/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^the vectors of memory are in another database: .* until VECTOR_URL is set to that, or `/),
+    ]);
     expect(await again.reindex()).toBe(2);
     expect((await found(again, { query: "the turbine stopped" }))[0]?.score).toBeCloseTo(1, 3);
     await again.stop();

@@ -6,11 +6,12 @@ import { openVectorIndex } from "../../../src/store/hybrid/vector-stores.ts";
 import { createMemoryDriver } from "../../../src/store/memory-driver.ts";
 import { MnemailStore } from "../../../src/store/mnemail-store.ts";
 import { parseVectorUrl } from "../../../src/store-config/vector-place.ts";
-import { startChroma } from "../../support/vector-servers/chroma.ts";
+import { freePort, startChroma } from "../../support/vector-servers/chroma.ts";
 import { TEST_VECTORS, type TestVectors } from "../../support/vector-servers/databases.ts";
 import { hasVectorPackages, importVectorPackage } from "../../support/vector-servers/packages.ts";
 import { startPinecone } from "../../support/vector-servers/pinecone.ts";
 import { startQdrant } from "../../support/vector-servers/qdrant.ts";
+import { startWeaviate } from "../../support/vector-servers/weaviate.ts";
 import { indexOf } from "../conformance/describe-store.ts";
 
 const lineOf = async (what: Promise<unknown>) =>
@@ -172,6 +173,31 @@ describe.skipIf(!hasVectorPackages).each(TEST_VECTORS)("$name", ({ name, isMadeB
 
 describe.skipIf(!hasVectorPackages)("a vector database that is not as it should be", () => {
   const access = { importPackage: importVectorPackage, apiKey: "k" };
+
+  test("but another server is named, whatever that answers to what it does not know", async () => {
+    const [chroma, qdrant] = await Promise.all([startChroma(), startQdrant()]);
+    const other = "correct host and port in VECTOR_URL";
+    expect(await lineOf(openVectorIndex(`qdrant://127.0.0.1:${chroma.port}/mail`, access))).toBe(
+      `qdrant://127.0.0.1:${chroma.port}/mail: what answers there is no Qdrant (${other})`,
+    );
+    expect(await lineOf(openVectorIndex(`chroma://127.0.0.1:${qdrant.port}/mail`, access))).toBe(
+      `chroma://127.0.0.1:${qdrant.port}/mail: what answers there is no Chroma (${other})`,
+    );
+    await Promise.all([chroma.stop(), qdrant.stop()]);
+  });
+
+  test("of Weaviate's two addresses the one without a connection is named, with the option for it", async () => {
+    const server = await startWeaviate();
+    const port = await freePort();
+    const url = `weaviate://127.0.0.1:${server.port}/Mail?grpc=127.0.0.1:${port}`;
+    const index = await openVectorIndex(url, access);
+    expect(await lineOf(index.dimensions())).toBe(
+      `weaviate://127.0.0.1:${server.port}/Mail: there is no connection to its gRPC at 127.0.0.1:${port} (open that port, or name its address in VECTOR_URL: weaviate://HOST:PORT/Class?grpc=HOST:PORT)`,
+    );
+    await server.stop();
+    expect(await lineOf(index.dimensions())).toMatch(/Mail: there is no connection$/);
+    await index.close();
+  });
 
   test("a Pinecone index that is not there, or compares otherwise, is named", async () => {
     const indexes = { euclid: { dimension: 64, metric: "euclidean" } };

@@ -1,7 +1,19 @@
 import { execFile, execFileSync, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { chmod, copyFile, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { chmod, chown, copyFile, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setImmediate } from "node:timers/promises";
@@ -20,6 +32,8 @@ import { describePlace } from "./place-clauses.ts";
 
 const WRITER = fileURLToPath(new URL("file-writer.ts", import.meta.url));
 const TSX = import.meta.resolve("tsx");
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.warn("no files of other users, and no devices: only root can make them");
 
 let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
@@ -95,15 +109,15 @@ describe("files in a folder", () => {
     await writeFile(below("README.md"), "mine");
     await writeFile(below("=K.json"), "mine");
     await mkdir(below("=other.json"));
-    await symlink(folder.path("memory/r/m/bob"), below("link"));
+    await symlink(folder.path("memory/r/m/bob"), below("Others.link"));
     expect((await store.search(["m", "ana"])).map(({ value }) => value)).toEqual([{ user: "ana" }]);
     expect(await store.health()).toMatchObject({ items: 2, problems: [] });
     expect(await failure(store.put(["m", "ana"], "other", { n: 1 }, false))).toMatch(/is a folder where a file should/);
     expect(await store.drop([["m", "ana"]])).toBe(1);
     expect(filesOf(folder.path("memory/r"))).toEqual([
       "m/ana/=K.json",
+      "m/ana/Others.link/=k.json",
       "m/ana/README.md",
-      "m/ana/link/=k.json",
       "m/bob/=k.json",
     ]);
     await store.stop();
@@ -120,7 +134,9 @@ describe("files in a folder", () => {
       `files in ${folder.path("memory")}: the record ["m","ana","a"] cannot be read (it is left as it is)`,
     );
     expect(await failure(store.get(["m", "ana"], "b"))).toContain("cannot be read");
-    expect((await store.health()).problems).toMatchObject([{ problem: "2 items cannot be read" }]);
+    expect((await store.health()).problems).toMatchObject([
+      { problem: "2 items cannot be read: r/m/ana/=a.json, r/m/ana/=b.json" },
+    ]);
     await store.put(["m", "ana"], "a", { key: "new" }, false);
     expect((await store.get(["m", "ana"], "a"))?.value).toEqual({ key: "new" });
     expect(await store.drop([["m", "ana"]])).toBe(3);
@@ -169,6 +185,101 @@ test("who loses the lock before a batch is made, as a process does that sleeps f
   expect(readdirSync(own)).toEqual(["applied"]);
 });
 
+describe("a process that stops for so long that others take its lock", () => {
+  const state = { "r/a/=1": "0", "r/a/=2": "0", "r/a/=3": "0" };
+  const batch = [
+    { key: "r/a/=1", text: "old" },
+    { key: "r/a/=2", text: "old" },
+    { key: "r/a/=3", text: null },
+  ];
+
+  /** Starts a write that stops before a call, lets `meanwhile` go on without it, and returns how it ended then. */
+  async function sleepAt(
+    { call, path, changes = batch }: { call: "rename" | "rm"; path: string; changes?: KeyChange[] },
+    meanwhile: () => Promise<void>,
+  ): Promise<string> {
+    const request = JSON.stringify({ do: "stop", folder: folder.path("memory"), changes, call, path });
+    const child = spawn(process.execPath, ["--import", TSX, WRITER, request], { stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      expect((await lines.next()).value).toBe("stops");
+      // As if half a minute had gone.
+      const own = folder.path("memory/.mnemail");
+      const locks = readdirSync(own).filter((name) => name.includes(`-${child.pid}-`));
+      expect(locks).toHaveLength(1);
+      for (const name of locks) utimesSync(join(own, name), 0, 0);
+      await meanwhile();
+      child.kill("SIGCONT");
+      return String((await lines.next()).value);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  }
+  const open = async () => {
+    const place = await openFolder(folder.path("memory"));
+    await place.write(Object.entries(state).map(([key, text]) => ({ key, text })));
+    return place;
+  };
+  const writeAll = (place: KeyValue, text: string) =>
+    place.write(Object.keys(state).map((key) => ({ key, text }))).then((isMade) => expect(isMade).toBe(true));
+  const expectTexts = async (place: KeyValue, text: string) => {
+    const expected = Object.fromEntries(Object.keys(state).map((key) => [key, text]));
+    expect(await textsOf(place)).toEqual(expected);
+    expect(await textsOf(await openFolder(folder.path("memory")))).toEqual(expected);
+    expect(readdirSync(folder.path("memory/.mnemail"))).toEqual(["applied"]);
+  };
+
+  test.each([
+    ["before its batch begins", { call: "rename" as const, path: "/journal-" }],
+    ["before its one put is announced", { call: "rename" as const, path: "/applied$", changes: batch.slice(0, 1) }],
+    ["before its one put is made", { call: "rename" as const, path: "/r/a/", changes: batch.slice(0, 1) }],
+    ["before its one removal is announced", { call: "rename" as const, path: "/applied$", changes: batch.slice(2) }],
+  ])("%s changes nothing, and says so", async (_, stop) => {
+    const place = await open();
+    const line = await sleepAt(stop, () => writeAll(place, "others"));
+    expect(line).toMatch(/memory: cannot be written: this process slept for so long that others went on; try again$/);
+    await expectTexts(place, "others");
+  });
+
+  test.each([
+    ["in the middle of its batch", { call: "rename" as const, path: "/r/a/" }],
+    ["before its batch ends", { call: "rename" as const, path: "/applied$" }],
+    ["before its journal goes", { call: "rm" as const, path: "/journal-" }],
+  ])("%s undoes nothing of what others wrote after they had finished it", async (_, stop) => {
+    const place = await open();
+    const line = await sleepAt(stop, async () => {
+      expect(await textsOf(place)).toEqual({ "r/a/=1": "old", "r/a/=2": "old" });
+      await writeAll(place, "others");
+    });
+    expect(line).toMatch(/acknowledged|a batch was begun, and whoever comes next finishes it/);
+    await expectTexts(place, "others");
+  });
+
+  test("leaves alone the journal of another who is killed in the middle of a batch", async () => {
+    const place = await open();
+    let killLater = async () => {};
+    const other = Object.keys(state).map((key) => ({ key, text: "others" }));
+    await sleepAt({ call: "rm", path: "/journal-" }, async () => {
+      const request = JSON.stringify({
+        ...{ do: "stop", folder: folder.path("memory"), changes: other },
+        ...{ call: "rename", path: "/r/a/=2" },
+      });
+      const child = spawn(process.execPath, ["--import", TSX, WRITER, request], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const ended = once(child, "close");
+      await once(createInterface({ input: child.stdout }), "line");
+      // Stopped with its journal in place; the sleeper goes on before it is killed.
+      killLater = async () => {
+        child.kill("SIGKILL");
+        await ended;
+      };
+    });
+    await killLater();
+    await expectTexts(place, "others");
+  });
+});
+
 describe("a kill", () => {
   /** The folders that a kill at each step leaves. */
   async function killEverywhere(path: string, changes: KeyChange[]): Promise<string[]> {
@@ -179,6 +290,9 @@ describe("a kill", () => {
     return readdirSync(copies).map((name) => join(copies, name));
   }
 
+  const hasJournal = (path: string) =>
+    existsSync(join(path, ".mnemail")) &&
+    readdirSync(join(path, ".mnemail")).some((name) => name.startsWith("journal"));
   const before = { "r/a/=1": "old", "r/a/=2": "old", "r/b/c/=3": "old" };
   const batch = [
     { key: "r/a/=1", text: "new" },
@@ -208,7 +322,7 @@ describe("a kill", () => {
     expect(left.length).toBeGreaterThan(10);
     expect(await textsOf(place)).toEqual(made);
     // Whoever has the folder open already finishes what was left as well as who opens it.
-    const begun = left.filter((path) => existsSync(join(path, ".mnemail/journal")));
+    const begun = left.filter((path) => hasJournal(path));
     if (changes.length > 1) expect(begun.length).toBeGreaterThan(8);
     for (const path of begun) await expectWhole(path, [made]);
     for (const path of left) if (!begun.includes(path)) await expectWhole(path, [before, made]);
@@ -218,7 +332,7 @@ describe("a kill", () => {
     const place = await openFolder(folder.path("memory"));
     await place.write(Object.entries(before).map(([key, text]) => ({ key, text })));
     const left = await killEverywhere(folder.path("memory"), batch);
-    const begun = left.find((path) => existsSync(join(path, ".mnemail/journal"))) ?? "";
+    const begun = left.find((path) => hasJournal(path)) ?? "";
     await promisify(execFile)("cp", ["-a", begun, folder.path("begun")]);
     const again = await killEverywhere(folder.path("begun"), []);
     expect(again.length).toBeGreaterThan(8);
@@ -302,26 +416,40 @@ describe("a folder that cannot be used", () => {
   test("says so when its journal is damaged, and serves nothing", async () => {
     const place = await openFolder(folder.path("memory"));
     await place.write([{ key: "r/a/=1", text: "1" }]);
-    await writeFile(folder.path("memory/.mnemail/journal"), "{");
+    await writeFile(folder.path("memory/.mnemail/journal-1"), "{");
     const line =
-      /memory: cannot be (read|written|opened): .*journal cannot be read; without it its batch may stay half/;
+      /memory: cannot be (read|written|opened): .*journal-1 cannot be read; without it its batch may stay half/;
     expect(await failure(place.read(["r/a/=1"]))).toMatch(line);
     expect(await failure(place.write([{ key: "r/a/=1", text: "2" }]))).toMatch(line);
     expect(await failure(openFolder(folder.path("memory")))).toMatch(line);
   });
 
+  /** Leaves a journal of one put as a process does that was killed. */
+  async function leaveJournal(key: string, base: string): Promise<void> {
+    const id = "0b5a5c5e-7a3c-4c3f-9d0e-3f2a4b5c6d7e";
+    await writeFile(folder.path(`memory/.mnemail/staged-${id}-0`), "theirs");
+    const journal = JSON.stringify({ id, base, changes: [{ key, isRemoval: false }] });
+    await writeFile(folder.path(`memory/.mnemail/journal-${id}`), journal);
+  }
+  const applied = () => readFileSync(folder.path("memory/.mnemail/applied"), "utf8");
+
   test("a journal cannot lead out of the folder", async () => {
     await openFolder(folder.path("memory"));
     const key = "../../outside";
-    const id = "0b5a5c5e-7a3c-4c3f-9d0e-3f2a4b5c6d7e";
     await writeFile(folder.path("outside.json"), "mine");
-    await writeFile(folder.path(`memory/.mnemail/staged-${id}-0`), "theirs");
-    await writeFile(
-      folder.path("memory/.mnemail/journal"),
-      JSON.stringify({ id, changes: [{ key, isRemoval: false }] }),
-    );
+    await leaveJournal(key, applied());
     expect(await (await openFolder(folder.path("memory"))).read([key])).toEqual(["theirs"]);
     expect(readFileSync(folder.path("outside.json"), "utf8")).toBe("mine");
+  });
+
+  test("a journal that was made upon what is no more changes nothing, and goes", async () => {
+    const place = await openFolder(folder.path("memory"));
+    await place.write([{ key: "r/a/=1", text: "1" }]);
+    const base = applied();
+    await place.write([{ key: "r/a/=1", text: "2" }]);
+    await leaveJournal("r/a/=1", base);
+    expect(await place.read(["r/a/=1"])).toEqual(["2"]);
+    expect(readdirSync(folder.path("memory/.mnemail"))).toEqual(["applied"]);
   });
 
   test.skipIf(!mounted)(
@@ -349,6 +477,168 @@ describe("a folder that cannot be used", () => {
       expect(await textsOf(place)).toEqual({ ...acknowledged, "r/a/=last": "1" });
     },
   );
+
+  test.skipIf(!mounted)("takes removals, of one or of many, though the disk has no room for anything", async () => {
+    using disk = mounted?.(256) ?? { path: "", [Symbol.dispose]() {} };
+    const place = await openFolder(join(disk.path, "memory"));
+    const keys = Array.from({ length: 20 }, (_, i) => `r/a/=${i}`);
+    await place.write(keys.map((key) => ({ key, text: "1" })));
+    const fill = () => {
+      for (;;) writeFileSync(join(disk.path, `filler-${randomUUID()}`), "x".repeat(4_096));
+    };
+    expect(fill).toThrow("ENOSPC");
+    expect(await failure(place.write([{ key: "r/a/=0", text: "2" }]))).toContain("the disk is full");
+    const seen = readFileSync(join(disk.path, "memory/.mnemail/applied"), "utf8");
+    expect(await place.write([{ key: "r/a/=0", text: null, expected: "1" }])).toBe(true);
+    expect(fill).toThrow("ENOSPC");
+    expect(readFileSync(join(disk.path, "memory/.mnemail/applied"), "utf8")).not.toBe(seen);
+    expect(await place.write(keys.map((key) => ({ key, text: null })))).toBe(true);
+    expect(await textsOf(place)).toEqual({});
+    expect(readdirSync(join(disk.path, "memory"), { recursive: true })).toEqual([".mnemail", ".mnemail/applied"]);
+  });
+});
+
+describe("links and what is no file", () => {
+  const LINK =
+    /^\S+\/r\/m\/ana(\/=k.json)?: it is a link, and no link below the folder is followed \(put what it leads/;
+
+  test.each(["ana", "ana/=k.json"])(
+    "a link in the place of %s is refused in one line, and nothing is behind it",
+    async (name) => {
+      const store = await MnemailStore.open(await openFileDriver(folder.path("memory")));
+      await store.put(["m", "ana"], "k", { n: 1 }, false);
+      await store.put(["m", "bob"], "k", { n: 2 }, false);
+      await rename(folder.path(`memory/r/m/${name}`), folder.path("outside"));
+      await symlink(folder.path("outside"), folder.path(`memory/r/m/${name}`));
+      const before = filesOf(folder.path("")).filter((path) => !path.includes(".mnemail"));
+      for (const run of [
+        () => store.get(["m", "ana"], "k"),
+        () => store.search(["m"]),
+        () => store.listNamespaces(),
+        () => store.health(),
+        () => store.put(["m", "ana"], "k", { n: 3 }, false),
+        () => store.delete(["m", "ana"], "k"),
+        () => store.drop([["m", "ana"]]),
+      ])
+        expect(await failure(run())).toMatch(LINK);
+      expect(filesOf(folder.path("")).filter((path) => !path.includes(".mnemail"))).toEqual(before);
+      expect((await store.get(["m", "bob"], "k"))?.value).toEqual({ n: 2 });
+      await store.stop();
+    },
+  );
+
+  test("a pipe, a device or a folder in a file's place is a record that cannot be read, and keeps nobody waiting", async () => {
+    const store = await MnemailStore.open(await openFileDriver(folder.path("memory")));
+    await store.put(["m", "ana"], "k", { n: 1 }, false);
+    const at = (key: string) => folder.path(`memory/r/m/ana/=${key}.json`);
+    execFileSync("mkfifo", [at("pipe")]);
+    if (isRoot) execFileSync("mknod", [at("zero"), "c", "1", "5"]);
+    await mkdir(at("folder"));
+    for (const key of ["pipe", "folder", ...(isRoot ? ["zero"] : [])])
+      expect(await failure(store.get(["m", "ana"], key))).toContain("cannot be read (");
+    const problem = expect.stringContaining(`${isRoot ? "2 items" : "1 item"}`);
+    expect(await store.health()).toMatchObject({ items: 1, problems: [{ problem }] });
+    await store.put(["m", "ana"], "pipe", { n: 2 }, false);
+    expect((await store.get(["m", "ana"], "pipe"))?.value).toEqual({ n: 2 });
+    await store.stop();
+  });
+
+  test("a folder of 130,000 files is listed", async () => {
+    // In memory, where there is such a place: so many files take a disk half a minute.
+    const path = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mnemail-"));
+    try {
+      const place = await openFolder(path);
+      await mkdir(join(path, "r/a"), { recursive: true });
+      for (let i = 0; i < 130_000; i += 1) closeSync(openSync(join(path, `r/a/=${i}.json`), "w"));
+      expect(await place.keys("r/")).toHaveLength(130_000);
+    } finally {
+      await rm(path, { recursive: true });
+    }
+  }, 60_000);
+});
+
+describe("whose files they are", () => {
+  const SERVICE = 65_534;
+  /** Runs code with the folder as another user. */
+  const runAs = async (user: readonly string[], changes: KeyChange[], mode?: number) => {
+    const child = execFileSync(
+      "setpriv",
+      [
+        ...user,
+        process.execPath,
+        "--import",
+        TSX,
+        WRITER,
+        JSON.stringify({ do: "once", folder: folder.path("memory"), changes, mode }),
+      ],
+      { encoding: "utf8" },
+    );
+    return child.trim();
+  };
+  const infoOf = (name: string) => {
+    const { uid, gid, mode } = statSync(folder.path(name));
+    return { uid, gid, mode: (mode & 0o7777).toString(8) };
+  };
+
+  test.skipIf(!isRoot)("what root writes belongs to the owner of the folder, who goes on with it", async () => {
+    await chmod(folder.path(""), 0o755);
+    await mkdir(folder.path("memory"), { mode: 0o700 });
+    await chown(folder.path("memory"), SERVICE, SERVICE);
+    const place = await openFolder(folder.path("memory"));
+    await place.write([
+      { key: "r/a/=1", text: "root's" },
+      { key: "r/a/=2", text: "root's" },
+    ]);
+    for (const name of ["memory/.mnemail", "memory/.mnemail/applied", "memory/r", "memory/r/a", "memory/r/a/=1.json"])
+      expect([name, infoOf(name)]).toMatchObject([name, { uid: SERVICE, gid: SERVICE }]);
+    const service = [`--reuid=${SERVICE}`, `--regid=${SERVICE}`, "--clear-groups"];
+    expect(
+      await runAs(service, [
+        { key: "r/a/=1", text: "theirs" },
+        { key: "r/a/=3", text: "theirs" },
+      ]),
+    ).toBe("acknowledged");
+    expect(await textsOf(place)).toEqual({ "r/a/=1": "theirs", "r/a/=2": "root's", "r/a/=3": "theirs" });
+  });
+
+  test.skipIf(!isRoot)("a folder of a group is for all of the group, whichever group each writes with", async () => {
+    await chmod(folder.path(""), 0o755);
+    await mkdir(folder.path("memory"));
+    await chown(folder.path("memory"), 0, 4_000);
+    await chmod(folder.path("memory"), 0o2770);
+    const member = (id: number) => [`--reuid=${id}`, `--regid=${id}`, "--groups=4000"];
+    expect(
+      await runAs(
+        member(3_001),
+        [
+          { key: "r/a/=1", text: "1" },
+          { key: "r/a/=2", text: "1" },
+        ],
+        0o660,
+      ),
+    ).toBe("acknowledged");
+    expect(infoOf("memory/r/a")).toEqual({ uid: 3_001, gid: 4_000, mode: "2770" });
+    expect(infoOf("memory/r/a/=1.json")).toEqual({ uid: 3_001, gid: 4_000, mode: "660" });
+    // Who says no mode keeps the one of the folder.
+    expect(
+      await runAs(member(3_002), [
+        { key: "r/a/=1", text: "2" },
+        { key: "r/b/=3", text: "2" },
+      ]),
+    ).toBe("acknowledged");
+    expect(infoOf("memory/r/a/=1.json")).toEqual({ uid: 3_002, gid: 4_000, mode: "660" });
+    expect(infoOf("memory/r/b")).toEqual({ uid: 3_002, gid: 4_000, mode: "2770" });
+    expect(await runAs(member(3_001), [{ key: "r/b/=3", text: null }], 0o660)).toBe("acknowledged");
+  });
+
+  test.skipIf(!isRoot)("who may not read them is told so", async () => {
+    await chmod(folder.path(""), 0o755);
+    const place = await openFolder(folder.path("memory"), 0o666);
+    await place.write([{ key: "r/a/=1", text: "1" }]);
+    await chmod(folder.path("memory/r/a"), 0o700);
+    const other = [`--reuid=${SERVICE}`, `--regid=${SERVICE}`, "--clear-groups"];
+    expect(await runAs(other, [])).toMatch(/memory: cannot be read: \S+memory\/r\/a may not be read$/);
+  });
 });
 
 /** Mounts a small disk of so many KiB; undefined, which is said, where that is not allowed. */

@@ -124,6 +124,64 @@ describe("rows in texts by key", () => {
     expect(read.sort()).toEqual([SPACE_KEY, "r/a/"]);
   });
 
+  test("that cannot be read are counted, and the first three named as the place has them", async () => {
+    const { store } = await openStore(undefined, { nameOf: (key) => `${key.slice(2)}\u001b.json` });
+    map.set("r/a/=1", "{");
+    const problem = async () => (await store.health()).problems.map(({ problem }) => problem);
+    expect(await problem()).toEqual(["1 item cannot be read: a/=1?.json"]);
+    for (const key of ["r/a/=4", "r/a/=3", "r/a/=2", "r/a/=5"]) map.set(key, "{");
+    expect(await problem()).toEqual(["5 items cannot be read: a/=1?.json, a/=2?.json, a/=3?.json and 2 more"]);
+    const { store: plain } = await openStore();
+    expect((await plain.health()).problems[0]?.problem).toMatch(/: r\/a\/=1, r\/a\/=2, r\/a\/=3 and 2 more$/);
+  });
+
+  test("are removed below the labels alone, whatever else a place lists", async () => {
+    const { store } = await openStore(undefined, { keys: async () => [...map.keys()] });
+    for (const user of ["a", "b"]) await store.put(["m", user], "k", { user }, false);
+    expect(await store.drop([["m", "a"]])).toBe(1);
+    expect([...map.keys()]).toEqual(["r/m/b/=k"]);
+  });
+
+  test("are removed in steps where they are many", async () => {
+    const sizes: number[] = [];
+    const { write } = mapKeyValue(map);
+    const { store } = await openStore(undefined, {
+      write: (changes) => {
+        sizes.push(changes.length);
+        return write(changes);
+      },
+    });
+    for (let i = 0; i < 45_000; i += 1) map.set(`r/m/a/=${i}`, "");
+    map.set("r/m/b/=0", "");
+    expect(await store.drop([["m", "a"]])).toBe(45_000);
+    expect(sizes).toEqual([20_000, 20_000, 5_000]);
+    expect([...map.keys()]).toEqual(["r/m/b/=0"]);
+  });
+
+  test("do not replace one that can be read with times that cannot", async () => {
+    const { store } = await openStore();
+    await store.put(["a"], "k", { n: 1 }, false);
+    const now = new Date();
+    const times = { createdAt: now, updatedAt: now, expiresAt: new Date("+010000-01-01T00:00:00.000Z"), ttlMinutes: 1 };
+    const restored = store.restore([{ namespace: ["a"], key: "k", value: { n: 2 }, ...times, fields: [] }]);
+    await expect(restored).rejects.toThrow(
+      "a time of a row: saw +010000-01-01T00:00:00.000Z; expected a year from 0 to",
+    );
+    expect((await store.get(["a"], "k"))?.value).toEqual({ n: 1 });
+  });
+
+  test("keep the vector of a field whatever its name", async () => {
+    const { store } = await openStore("one");
+    await store.put(["a"], "k", JSON.parse('{"__proto__":"turbine","constructor":"violin"}'), [
+      "__proto__",
+      "constructor",
+    ]);
+    expect(await store.health()).toMatchObject({ vectors: 2, unembedded: 0 });
+    for await (const rows of store.pages([["a"]])) {
+      expect(rows.map(({ fields }) => fields)).toEqual([["__proto__", "constructor"]]);
+    }
+  });
+
   test("that cannot be read are named, and refuse a condition", async () => {
     const { store } = await openStore();
     await store.put(["a"], "k", { n: 1 }, false);

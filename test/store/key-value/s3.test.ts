@@ -2,9 +2,11 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { renderError } from "../../../src/errors.ts";
+import { createKeyValueDriver } from "../../../src/store/key-value/key-value-driver.ts";
 import { openS3, type S3Options } from "../../../src/store/key-value/s3.ts";
 import { childText, parseXml } from "../../../src/store/key-value/s3-xml.ts";
 import { TextCache } from "../../../src/store/key-value/text-cache.ts";
+import { MnemailStore } from "../../../src/store/mnemail-store.ts";
 import type { S3Config } from "../../../src/store-config/s3-place.ts";
 import { type LoopbackS3, type S3Fault, startLoopbackS3 } from "../../support/s3.ts";
 import { describePlace } from "./place-clauses.ts";
@@ -44,6 +46,18 @@ describe("a bucket of S3 as a place", () => {
     expect(await whole.read(["r/a"])).toEqual(["of another"]);
     await ours.write([{ key: "r/a", text: null }]);
     expect(objectsBelow("")).toEqual(["probe", "r/a", "team/memory/probe", "team/memory2/r/a"]);
+  });
+
+  test("of a server that passes over what a listing is to begin with, sees and removes no more", async () => {
+    s3.passesOverPrefix = true;
+    s3.objects.set("other/r/a/=k", "of another");
+    const store = await MnemailStore.open(createKeyValueDriver(await open()));
+    for (const user of ["a", "b"]) await store.put(["m", user], "k", { user }, false);
+    const place = await open();
+    expect(await place.keys("r/m/a/")).toEqual(["r/m/a/=k"]);
+    expect((await place.list("r/m/b/")).map(({ key }) => key)).toEqual(["r/m/b/=k"]);
+    expect(await store.drop([["m", "a"]])).toBe(1);
+    expect((await store.get(["m", "b"], "k"))?.value).toEqual({ user: "b" });
   });
 
   test("names objects so that no server takes them for a path of its own", async () => {
@@ -189,6 +203,8 @@ describe("a bucket of S3 as a place", () => {
       ["an unknown access key", { accessKeyId: "AKIAWRONG" }, /: the access key is not known there \(correct AWS_ACC/],
       ["a wrong secret key", { secretAccessKey: "wrong" }, /: the secret key was refused \(correct AWS_ACCESS_KEY_ID/],
       ["no credentials", { accessKeyId: "" }, /: no credentials \(set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\)$/],
+      ["a session token with a line break", { sessionToken: "to.ken\nline" }, /^(?!.*to.ken).*: credentials with a/],
+      ["an access key with a letter of no header", { accessKeyId: "AKIA€" }, /^(?!.*AKIA).*: credentials with a space/],
       [
         "a bucket that is not there",
         { bucket: "another-one" },
@@ -215,7 +231,12 @@ describe("a bucket of S3 as a place", () => {
     test("a server that is gone", async () => {
       const place = await open({}, { retryMs: 100 });
       await s3.close();
-      await says(await lineOf(place.keys("")), /: the server cannot be reached .*AWS_ENDPOINT_URL_S3/);
+      const [, read] = /: the server cannot be reached(.*) \(start/.exec(await lineOf(place.keys(""))) ?? [];
+      expect(read).not.toContain("change");
+      await says(
+        await lineOf(place.write([{ key: "a", text: "1" }])),
+        /: the server cannot be reached.*; the change under way may have been made or not \(start it, or correct AWS_ENDPOINT_URL_S3\)$/,
+      );
       s3 = await startLoopbackS3();
     });
 
@@ -316,4 +337,19 @@ test("texts that are known are kept up to a number of characters, the last used 
   expect([cache.get("a")?.text, cache.get("c")?.text, cache.get("d")?.text]).toEqual(["12", "1234", "1234"]);
   cache.set("large", known("x".repeat(11)));
   expect(["a", "c", "d", "large"].map((name) => cache.get(name))).toEqual([undefined, undefined, undefined, undefined]);
+});
+
+test("of a pass over more texts than are kept, the same ones are kept each time, until another pass", () => {
+  const cache = new TextCache(10);
+  const known = (text: string) => ({ text, etag: "e" });
+  cache.set("old", known("1234"));
+  for (let pass = 0; pass < 3; pass += 1) {
+    cache.begin();
+    const missed = ["a", "b", "c", "d"].filter((name) => !cache.get(name));
+    for (const name of missed) cache.set(name, known("1234"));
+    expect(missed).toEqual(pass === 0 ? ["a", "b", "c", "d"] : ["c", "d"]);
+  }
+  cache.begin();
+  cache.set("e", known("1234"));
+  expect(["old", "a", "b", "e"].map((name) => cache.get(name)?.text)).toEqual([undefined, undefined, "1234", "1234"]);
 });
