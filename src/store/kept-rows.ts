@@ -1,5 +1,8 @@
+import { MnemailError } from "../errors.ts";
 import type { Address, KeptPage, KeptRow, RowWrite } from "./row-driver.ts";
 
+const FIRST = new Date("0000-01-01T00:00:00.000Z");
+const LAST = new Date("9999-12-31T23:59:59.999Z");
 const MINUTE_MS = 60_000;
 const PAGE = 500;
 
@@ -34,11 +37,11 @@ export function byAddressBytes(a: Address, b: Address): number {
   return order || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 }
 
-/** @throws RangeError for times that are none, or of no year that has four digits: text could not keep them. */
+/** @throws MnemailError("input") for times that are none, or of no year that has four digits: text could not keep them. */
 export function refuseStrangeTimes({ createdAt, updatedAt, expiresAt }: Omit<RowTimes, "ttlMinutes">): void {
   for (const time of [createdAt, updatedAt, expiresAt]) {
-    if (time && time.toISOString().length !== "2026-01-01T00:00:00.000Z".length) {
-      throw new RangeError(`a time of a row: saw ${time.toISOString()}; expected a year from 0 to 9999`);
-    }
+    if (!time || (time >= FIRST && time <= LAST)) continue;
+    const seen = Number.isNaN(time.getTime()) ? "none" : time.toISOString();
+    throw new MnemailError("input", `a time of an item: saw ${seen}`, "expected one of the years 0 to 9999");
   }
 }

@@ -1,6 +1,6 @@
 import { MnemailError } from "../errors.ts";
 import { jsonEqual } from "./json-equal.ts";
-import { isLive, pagesOf, type RowTimes, refuseStrangeTimes, timesOfWrite } from "./kept-rows.ts";
+import { isLive, pagesOf, type RowTimes, timesOfWrite } from "./kept-rows.ts";
 import { createRowRanker } from "./rank-rows.ts";
 import {
   type Address,
@@ -124,7 +124,6 @@ export function createMemoryDriver(
       );
       const live = batch.listNamespaces ? [...rows.values()].filter(isLive) : [];
       const namespaces = [...new Map(live.map((row) => [row.namespace.join("."), [...row.namespace]])).values()];
-      for (const { kept } of batch.writes) if (kept) refuseStrangeTimes(kept);
       const applied = batch.writes.every(
         (each) => each.expected === undefined || jsonEqual(read(each)?.value, each.expected),
       );

@@ -1,6 +1,7 @@
 import { BaseStore, type Item, type Operation, type OperationResults } from "@langchain/langgraph-checkpoint";
 import { MnemailError } from "../errors.ts";
 import { Embedder, pathsOfFields, type StoreIndex } from "./embedder.ts";
+import { refuseStrangeTimes } from "./kept-rows.ts";
 import {
   type ConditionalPut,
   isGet,
@@ -100,8 +101,9 @@ export class MnemailStore extends BaseStore {
    */
   async restore(items: readonly KeptRow[]): Promise<void> {
     refuseRepeatedAddresses(items);
-    for (const { namespace, key, value } of items) {
+    for (const { namespace, key, value, ...times } of items) {
       validateAddress(namespace, key);
+      refuseStrangeTimes(times);
       validatePut({ namespace, key, value });
     }
     await this.#write(items);

@@ -102,7 +102,7 @@ export async function checkpointFileOf(config: StoreConfig): Promise<string | un
     case "memory":
       return config.snapshot && `${config.snapshot.path}.checkpoints.db`;
     case "file": {
-      const { OWN_FOLDER } = await import("./key-value/file-journal.ts");
+      const { OWN_FOLDER } = await import("./key-value/file-folder.ts");
       return join(config.path, OWN_FOLDER, "checkpoints.db");
     }
     case "sqlite": {

@@ -1,5 +1,5 @@
 import { MnemailError } from "../../errors.ts";
-import { parseVectorUrl, type VectorPlace } from "../../store-config/vector-place.ts";
+import { keyNameOf, parseVectorUrl, type VectorPlace } from "../../store-config/vector-place.ts";
 import { openChroma } from "./chroma.ts";
 import { openPinecone } from "./pinecone.ts";
 import { openQdrant } from "./qdrant.ts";
@@ -18,19 +18,16 @@ export interface VectorStoreOptions {
 interface Database {
   open(opening: Opening): Promise<VectorIndex>;
   install: string;
-  /** The environment variable of the key, under the package's own name. */
-  keyName: string;
 }
 
 const DATABASES: Record<VectorPlace["database"], Database> = {
-  chroma: { open: openChroma, install: "chromadb@3.0.14", keyName: "CHROMA_API_KEY" },
-  qdrant: { open: openQdrant, install: "@langchain/qdrant@1.0.3", keyName: "QDRANT_API_KEY" },
+  chroma: { open: openChroma, install: "chromadb@3.0.14" },
+  qdrant: { open: openQdrant, install: "@langchain/qdrant@1.0.3" },
   pinecone: {
     open: openPinecone,
     install: "@langchain/pinecone@1.0.3 @pinecone-database/pinecone@5.1.2",
-    keyName: "PINECONE_API_KEY",
   },
-  weaviate: { open: openWeaviate, install: "weaviate-client@3.12.1", keyName: "WEAVIATE_API_KEY" },
+  weaviate: { open: openWeaviate, install: "weaviate-client@3.12.1" },
 };
 
 /**
@@ -42,7 +39,11 @@ const DATABASES: Record<VectorPlace["database"], Database> = {
  */
 export async function openVectorIndex(url: string, options: VectorStoreOptions = {}): Promise<VectorIndex> {
   const place = parseVectorUrl(url);
-  const { open, install, keyName } = DATABASES[place.database];
+  const keyName = keyNameOf(url);
+  if (options.apiKey !== undefined && !/^[\x21-\x7e]+$/.test(options.apiKey)) {
+    throw new MnemailError("config", `${place.name}: its key has blanks or line breaks`, `correct ${keyName}`);
+  }
+  const { open, install } = DATABASES[place.database];
   const load = options.importPackage ?? ((name: string) => import(name));
   const importPackage = async (name: string) => {
     try {

@@ -91,7 +91,7 @@ export class VectorWrites {
       const row = gets[i];
       return value && row && versionOf(write, value) === versionOf(row, row.value) ? [{ write, value, row }] : [];
     });
-    const last = Math.max(...written.map(({ row }) => row.updatedAt.getTime()));
+    const last = written.reduce((latest, { row }) => Math.max(latest, row.updatedAt.getTime()), 0);
     while (Date.now() === last) await new Promise((resolve) => setTimeout(resolve, 1));
     return written;
   }

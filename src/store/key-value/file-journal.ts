@@ -18,8 +18,6 @@ import {
 import { pathOfKey } from "./file-names.ts";
 import type { KeyChange } from "./key-value.ts";
 
-export { OWN_FOLDER };
-
 const JOURNAL = "journal";
 const STAGED = "staged-";
 

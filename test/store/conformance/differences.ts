@@ -101,7 +101,6 @@ const NOT_VECTORS = "the server has no pgvector: words rank, and fields wait for
 /** Ours on any PostgreSQL. */
 const ON_ANY_POSTGRES = differences({
   "a filter for what no store": "the database's own error comes through",
-  "a time that is none": "it becomes the time of the restore",
 });
 
 /** Ours on PostgreSQL. */
