@@ -29,6 +29,8 @@ const REINDEX_PAGE = 100;
  * texts are embedded in one call before it begins, and before a connection is taken.
  */
 export class MnemailStore extends BaseStore {
+  /** Whether a batch is all or nothing and {@link putIf} holds between processes. */
+  readonly isAtomic: boolean;
   readonly #driver: RowDriver;
   readonly #embedder: Embedder;
   readonly #warn: (line: string) => void;
@@ -37,6 +39,7 @@ export class MnemailStore extends BaseStore {
   private constructor(driver: RowDriver, index: StoreIndex | undefined, warn: (line: string) => void) {
     super();
     this.#driver = driver;
+    this.isAtomic = driver.isAtomic;
     this.#embedder = new Embedder(index, (line) => this.#warnOnce(line));
     this.#warn = warn;
   }
@@ -126,12 +129,7 @@ export class MnemailStore extends BaseStore {
     return this.#driver.withoutVectors;
   }
 
-  /** Whether a batch is all or nothing and {@link putIf} holds between processes. */
-  get isAtomic(): boolean {
-    return this.#driver.isAtomic;
-  }
-
-  /** Removes every item at or below the prefixes, all or none; returns how many there were. */
+  /** Removes every item at or below the prefixes, as {@link RowDriver.drop}; returns how many there were. */
   async drop(prefixes: string[][]): Promise<number> {
     for (const prefix of prefixes) validatePrefix(prefix);
     return this.#driver.drop(prefixes);
