@@ -200,6 +200,7 @@ describe("a process that stops for so long that others take its lock", () => {
   ): Promise<string> {
     const request = JSON.stringify({ do: "stop", folder: folder.path("memory"), changes, call, path });
     const child = spawn(process.execPath, ["--import", TSX, WRITER, request], { stdio: ["ignore", "pipe", "inherit"] });
+    let waking: NodeJS.Timeout | undefined;
     try {
       const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
       expect((await lines.next()).value).toBe("stops");
@@ -209,9 +210,11 @@ describe("a process that stops for so long that others take its lock", () => {
       expect(locks).toHaveLength(1);
       for (const name of locks) utimesSync(join(own, name), 0, 0);
       await meanwhile();
-      child.kill("SIGCONT");
+      // Again and again: it says that it stops before it does, and what comes too early wakes nobody.
+      waking = setInterval(() => child.kill("SIGCONT"), 20);
       return String((await lines.next()).value);
     } finally {
+      clearInterval(waking);
       child.kill("SIGKILL");
     }
   }
