@@ -99,7 +99,8 @@ target stays. Vectors are not copied but made by the configured EMBEDDING_MODEL.
       "after",
       `
 Of a SQLite store this is a SQLite database, of memory: with a snapshot a snapshot: to restore, stop the programs that
-use the store and put it in the place of its file. Of any other store it is an export of all users, which \`mnemail memory import\` reads.`,
+use the store and put it in the place of its file. Of any other store it is an export of all users, which
+\`mnemail memory import\` reads.`,
     )
     .action(async (file: unknown, options: Record<string, unknown>) => {
       const { backupMemory } = await import("./memory-files.ts");

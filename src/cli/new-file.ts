@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { open, realpath, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { MnemailError } from "../errors.ts";
+import { knownWriteProblem } from "../files/exclusive-file.ts";
 import { checkpointFileOf } from "../store/open-checkpointer.ts";
 import { localPathOf } from "../store-config/describe-store.ts";
 import type { StoreConfig } from "../store-config/store-config.ts";
@@ -53,19 +54,8 @@ async function isWithin(path: string, folder: string): Promise<boolean> {
   return parent !== undefined && root !== undefined && (parent === root || parent.startsWith(join(root, "/")));
 }
 
-const REASONS: Record<string, string> = {
-  ENOENT: "there is no such folder",
-  ENOTDIR: "there is no such folder",
-  EACCES: "it may not be written",
-  EPERM: "it may not be written",
-  EROFS: "the disk is read-only",
-  ENOSPC: "the disk is full",
-  EDQUOT: "the disk is full",
-};
-
 function fileError(path: string, error: unknown): unknown {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const reason = REASONS[code];
+  const reason = knownWriteProblem(error);
   if (error instanceof MnemailError || reason === undefined) return error;
   return new MnemailError("input", `${path}: cannot be written: ${reason}`, "nothing was left behind", {
     cause: error,

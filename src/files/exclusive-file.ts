@@ -121,5 +121,10 @@ const REASONS: Record<string, string> = {
 
 /** What a failed write says to people: "… cannot be written: REASON". */
 export function writeProblem(error: unknown): string {
-  return REASONS[errorCode(error)] ?? (error instanceof Error ? error.message : String(error));
+  return knownWriteProblem(error) ?? (error instanceof Error ? error.message : String(error));
+}
+
+/** As {@link writeProblem}; undefined for what is not the file system's to say. */
+export function knownWriteProblem(error: unknown): string | undefined {
+  return REASONS[errorCode(error)];
 }

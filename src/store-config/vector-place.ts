@@ -1,7 +1,6 @@
 import { MnemailError } from "../errors.ts";
 
-/** The vector databases that can be named by a URL. */
-export const VECTOR_DATABASES = ["chroma", "qdrant", "pinecone", "weaviate"] as const;
+const VECTOR_DATABASES = ["chroma", "qdrant", "pinecone", "weaviate"] as const;
 
 const KEY_NAMES = {
   chroma: "CHROMA_API_KEY",

@@ -16,6 +16,7 @@ import { openSnapshotDriver } from "../../src/store/snapshot-driver.ts";
 import { loadStore, saveStore } from "../../src/store/snapshots.ts";
 import { openSqliteDriver } from "../../src/store/sqlite-driver.ts";
 import { temporaryFolder } from "../support/assistant.ts";
+import { folderOfSize } from "../support/small-disk.ts";
 import { indexOf } from "./conformance/describe-store.ts";
 
 const TSX = import.meta.resolve("tsx");
@@ -624,32 +625,3 @@ describe("saveStore and loadStore", () => {
     expect(visible()).toEqual(expect.arrayContaining(["memory.snapshot"]));
   });
 });
-
-/** Mounts a small disk of so many KiB; undefined, which is said, where that is not allowed. */
-function folderOfSize(): ((kib: number) => Disposable & { path: string }) | undefined {
-  const mount = (kib: number) => {
-    const parent = temporaryFolder();
-    const path = parent.path("disk");
-    execFileSync("mkdir", [path]);
-    try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${kib}k`, "tmpfs", path], { stdio: "pipe" });
-    } catch (error) {
-      parent[Symbol.dispose]();
-      throw error;
-    }
-    return {
-      path,
-      [Symbol.dispose]() {
-        execFileSync("umount", [path]);
-        parent[Symbol.dispose]();
-      },
-    };
-  };
-  try {
-    mount(64)[Symbol.dispose]();
-    return mount;
-  } catch {
-    console.warn("no full disk here: tmpfs cannot be mounted");
-    return undefined;
-  }
-}

@@ -1,7 +1,7 @@
-import { execFile, execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { accessSync, chownSync, closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { accessSync, chownSync, constants, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,6 +11,7 @@ import { PGlite } from "@electric-sql/pglite";
 import { vector } from "@electric-sql/pglite-pgvector";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import pg from "pg";
+import { type GuardedServer, launchGuarded } from "./guarded-server.ts";
 
 const run = promisify(execFile);
 
@@ -145,8 +146,8 @@ export async function startPostgres(): Promise<PostgresServer | undefined> {
   const dataDirectory = await initialize(place, password);
   const url = `postgresql://mnemail:${password}@127.0.0.1:${place.port}/postgres`;
 
-  let running: RunningServer | undefined = await launch(place, url);
-  const end = async (stop: (server: RunningServer) => Promise<void> | void) => {
+  let running: GuardedServer | undefined = await launch(place, url);
+  const end = async (stop: (server: GuardedServer) => Promise<void> | void) => {
     if (running === undefined) throw new Error("the PostgreSQL server is not running");
     await stop(running);
     await running.ended;
@@ -179,11 +180,6 @@ interface Place {
   gid?: number;
 }
 
-interface RunningServer {
-  pid: number;
-  ended: Promise<unknown>;
-}
-
 async function initialize({ directory, binaries, uid, gid }: Place, password: string): Promise<string> {
   const passwordFile = join(directory, "password");
   const data = join(directory, "data");
@@ -200,43 +196,18 @@ async function initialize({ directory, binaries, uid, gid }: Place, password: st
   return data;
 }
 
-// Stops the server when the pipe of standard input closes, as it does when the test process is gone, and clears up.
-const GUARDED = `
-directory=$1; shift
-exec 3<&0
-"$@" </dev/null >&2 3<&- &
-server=$!
-echo "$server"
-( cat <&3 >/dev/null; : > "$directory/orphaned"; kill -QUIT "$server" ) &
-guard=$!
-wait "$server"
-kill "$guard"
-if [ -e "$directory/orphaned" ]; then rm -rf "$directory"; fi`;
-
 /** Starts the server of a place; returns when it answers queries. */
-async function launch({ directory, binaries, port, uid, gid }: Place, url: string): Promise<RunningServer> {
-  const log = openSync(join(directory, "log"), "a");
+async function launch({ directory, binaries, port, uid, gid }: Place, url: string): Promise<GuardedServer> {
   const settings = [`port=${port}`, "listen_addresses=127.0.0.1", `unix_socket_directories=${directory}`, "fsync=on"];
   const command = [join(binaries, "postgres"), "-D", join(directory, "data"), ...settings.flatMap((s) => ["-c", s])];
-  const shell = spawn("/bin/sh", ["-c", GUARDED, "guarded-postgres", directory, ...command], {
-    cwd: directory,
-    // Its own process group, so that what ends ours by a signal leaves the guard alive to do its work.
-    detached: true,
-    env: { PATH: process.env["PATH"] },
-    stdio: ["pipe", "pipe", log],
-    ...(uid === undefined ? {} : { uid }),
-    ...(gid === undefined ? {} : { gid }),
-  });
-  closeSync(log);
-  const ended = once(shell, "exit").finally(() => shell.stdin?.destroy());
-  const [line] = await once(shell.stdout?.setEncoding("utf8") ?? shell, "data");
+  const launched = await launchGuarded({ folder: directory, command, signal: "QUIT", uid, gid });
   const answers = await eventually(
     () => query(url, "SELECT 1"),
-    () => shell.exitCode === null,
+    () => launched.shell.exitCode === null,
   );
   if (!answers)
     throw new Error(`PostgreSQL did not start: ${readFileSync(join(directory, "log"), "utf8").slice(-2000)}`);
-  return { pid: Number(line), ended };
+  return launched;
 }
 
 /** Kills a process and its children, none of which gets to see that another is gone. */

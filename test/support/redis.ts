@@ -1,13 +1,14 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Redis } from "ioredis";
+import { type GuardedServer, launchGuarded } from "./guarded-server.ts";
 
 /** How long a server may take to start, in milliseconds. */
 const START_MS = 20_000;
@@ -57,7 +58,7 @@ export async function startRedis(...settings: string[]): Promise<RedisServer | u
   const url = `redis://:${password}@127.0.0.1:${port}/0`;
   const where = ["--port", String(port), "--bind", "127.0.0.1", "--dir", folder, "--requirepass", password];
   const command = ["redis-server", ...where, "--save", "", "--appendonly", "yes", ...QUICK, ...settings];
-  let running: RunningServer | undefined = await launch({ folder, url, command });
+  let running: GuardedServer | undefined = await launch({ folder, url, command });
   const signal = (name: NodeJS.Signals) => {
     if (running === undefined) throw new Error("the Redis server is not running");
     process.kill(running.pid, name);
@@ -84,42 +85,13 @@ export async function startRedis(...settings: string[]): Promise<RedisServer | u
   };
 }
 
-interface RunningServer {
-  pid: number;
-  ended: Promise<unknown>;
-}
-
-// Kills the server when the pipe of standard input closes, as it does when the test process is gone, and clears up.
-const GUARDED = `
-folder=$1; shift
-exec 3<&0
-"$@" </dev/null >&2 3<&- &
-server=$!
-echo "$server"
-( cat <&3 >/dev/null; : > "$folder/orphaned"; kill -KILL "$server" ) &
-guard=$!
-wait "$server"
-kill "$guard"
-if [ -e "$folder/orphaned" ]; then rm -rf "$folder"; fi`;
-
-async function launch(server: { folder: string; url: string; command: string[] }): Promise<RunningServer> {
-  const { folder, url, command } = server;
-  const log = openSync(join(folder, "log"), "a");
-  const shell = spawn("/bin/sh", ["-c", GUARDED, "guarded-redis", folder, ...command], {
-    cwd: folder,
-    // Its own process group, so that what ends ours by a signal leaves the guard alive to do its work.
-    detached: true,
-    env: { PATH: process.env["PATH"] },
-    stdio: ["pipe", "pipe", log],
-  });
-  closeSync(log);
-  const ended = once(shell, "exit").finally(() => shell.stdin?.destroy());
-  const [line] = await once(shell.stdout?.setEncoding("utf8") ?? shell, "data");
+async function launch({ url, ...server }: { folder: string; url: string; command: string[] }): Promise<GuardedServer> {
+  const launched = await launchGuarded({ ...server, signal: "KILL" });
   for (const until = Date.now() + START_MS; ; await pause(10)) {
     const answer = await ask(url, "PING").catch((error: unknown) => error);
-    if (answer === "PONG") return { pid: Number(line), ended };
-    if (shell.exitCode !== null || Date.now() > until)
-      throw new Error(`Redis did not start: ${readFileSync(join(folder, "log"), "utf8").slice(-2_000)}`);
+    if (answer === "PONG") return launched;
+    if (launched.shell.exitCode !== null || Date.now() > until)
+      throw new Error(`Redis did not start: ${readFileSync(join(server.folder, "log"), "utf8").slice(-2_000)}`);
   }
 }
 

@@ -5,7 +5,7 @@ import { type Address, isBelow, type JsonObject } from "../row-driver.ts";
 import { spaceText, type VectorSpace } from "../vector-space.ts";
 
 /** Beside every vector of ours, as `made_by`: a collection may hold others, which are left alone. */
-export const MADE_BY = "mnemail";
+const MADE_BY = "mnemail";
 /** Chooses all vectors of ours. */
 export const OURS: Where = { name: "made_by", values: [MADE_BY] };
 

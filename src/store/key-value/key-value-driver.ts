@@ -80,7 +80,7 @@ export function createKeyValueDriver(place: KeyValue, options: { language?: Sear
     const text = texts.get(key);
     const expected = write.expected === undefined ? {} : { expected: text ?? null };
     if (write.value === null) return { key, text: null, ...expected };
-    const times = timesOfWrite(write, text === undefined ? undefined : parseRowText(key, text), now);
+    const times = timesOfWrite(write, text === undefined ? undefined : parse(key, text), now);
     const { namespace, value } = write;
     const written = rowText({ namespace, key: write.key, value }, times, write.vectors, space);
     return { key, text: written, expiresAt: times.expiresAt, ...expected };

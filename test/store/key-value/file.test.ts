@@ -26,6 +26,7 @@ import { openFileDriver, openFolder } from "../../../src/store/key-value/file.ts
 import type { KeyChange, KeyValue } from "../../../src/store/key-value/key-value.ts";
 import { MnemailStore } from "../../../src/store/mnemail-store.ts";
 import { temporaryFolder } from "../../support/assistant.ts";
+import { folderOfSize } from "../../support/small-disk.ts";
 import { indexOf } from "../conformance/describe-store.ts";
 import { randomFrom } from "../store-writer.ts";
 import { describePlace } from "./place-clauses.ts";
@@ -643,32 +644,3 @@ describe("whose files they are", () => {
     expect(await runAs(other, [])).toMatch(/memory: cannot be read: \S+memory\/r\/a may not be read$/);
   });
 });
-
-/** Mounts a small disk of so many KiB; undefined, which is said, where that is not allowed. */
-function folderOfSize(): ((kib: number) => Disposable & { path: string }) | undefined {
-  const mount = (kib: number) => {
-    const parent = temporaryFolder();
-    const path = parent.path("disk");
-    execFileSync("mkdir", [path]);
-    try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${kib}k`, "tmpfs", path], { stdio: "pipe" });
-    } catch (error) {
-      parent[Symbol.dispose]();
-      throw error;
-    }
-    return {
-      path,
-      [Symbol.dispose]() {
-        execFileSync("umount", [path]);
-        parent[Symbol.dispose]();
-      },
-    };
-  };
-  try {
-    mount(64)[Symbol.dispose]();
-    return mount;
-  } catch {
-    console.warn("no full disk here: tmpfs cannot be mounted");
-    return undefined;
-  }
-}
